@@ -1,0 +1,24 @@
+"""hf_cifar: from linear probe to fine-tuned image classifier with the Hugging Face `Trainer`, honestly evaluated.
+
+The public names are imported when they are first used, so that the command line starts at once.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "RunConfig": "hf_cifar.config",
+    "InputError": "hf_cifar.errors",
+    "StageResult": "hf_cifar.training.stages",
+    "run": "hf_cifar.training.stages",
+    "freeze": "hf_cifar.training.freezing",
+    "unfreeze": "hf_cifar.training.freezing",
+    "FreezeCallback": "hf_cifar.training.freezing",
+}
+__all__ = list(_HOME)  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

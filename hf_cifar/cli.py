@@ -1,0 +1,151 @@
+"""The command line: arguments to a stage, errors to one line and an exit status."""
+
+import argparse
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hf_cifar.config import RunConfig, flag, flags, nested, read_yaml
+from hf_cifar.errors import InputError, hint
+from hf_cifar.run_folder import RUN_FILE
+
+EPILOG = """\
+Every field of transformers.TrainingArguments is a flag too and wins over the recipe, such as
+  --learning-rate 0.01 --num-train-epochs 20 --per-device-train-batch-size 64 --dataloader-num-workers 4
+The last line of standard output is one JSON object.
+Exit status: 0 done, 2 the request or its input is wrong, 1 anything else, 130 interrupted."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` whose errors are `InputError`s."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+def parse(arguments: list[str]) -> RunConfig:
+    """Command-line arguments to a configuration.
+
+    Raises:
+        InputError: an unknown flag, a value that does not fit, or a configuration file that cannot be used.
+    """
+    parser = _parser()
+    given, rest = parser.parse_known_args([_dashed(item) for item in arguments])
+    values = vars(given)
+    values.pop("debug")
+    file = values.pop("config", None)
+    values.update(_training_arguments(rest))
+    layers = [read_yaml(Path(file)) if file else {}, nested(values)]
+    config = RunConfig.build(*layers)
+    if config.resume and (config.folder / RUN_FILE).is_file():
+        # What was said when the run was started holds, and need not be said again.
+        config = RunConfig.build(read_yaml(config.folder / RUN_FILE), *layers)
+    return config
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a stage as the command line asks; return the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        config = parse(arguments)
+        # Fails before the heavy imports, within seconds, where nothing can come of the request.
+        from hf_cifar.preflight import check
+
+        check(config)
+        from hf_cifar.training.stages import run
+
+        result = run(config)
+        print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        if isinstance(error, InputError):
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        print(
+            f"error: {type(error).__name__}: {' '.join(str(error).split())} (--debug shows the traceback)",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="hf-cifar",
+        description="From linear probe to fine-tuned image classifier, honestly evaluated.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="FILE", help="YAML of configuration values, such as a run's run.yaml")
+    for name, (_, item) in flags().items():
+        default = item.default if item.default not in (None, False) and isinstance(item.default, (str, int, float)) else None
+        text = item.metadata["help"] + (f" (default: {default})" if default is not None else "")
+        if item.type is bool:
+            parser.add_argument(flag(name), action=argparse.BooleanOptionalAction, help=text)
+            continue
+        parser.add_argument(
+            flag(name),
+            type=_reader(item.type),
+            choices=item.metadata["choices"],
+            metavar=item.metadata["metavar"],
+            help=text.replace("%", "%%"),
+        )
+    parser.add_argument("--debug", action="store_true", default=False, help="show the traceback of an error")
+    return parser
+
+
+def _reader(kind: Any) -> Any:
+    """What turns the text of a flag into a value of its field's type."""
+    if kind == list[float]:
+        return _numbers
+    for plain in (int, float):
+        if kind in (plain, plain | None):
+            return plain
+    return str
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
+
+
+_numbers.__name__ = "list of numbers"
+
+
+def _dashed(argument: str) -> str:
+    """`--output_dir` as `--output-dir`; values stay as they are."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def _training_arguments(rest: list[str]) -> dict[str, Any]:
+    """The flags that are not ours, as fields of TrainingArguments; only those that were given."""
+    if not rest:
+        return {}
+    if not rest[0].startswith("--"):
+        raise InputError(f"unexpected argument {rest[0]!r}: options start with --")
+    from transformers import HfArgumentParser, TrainingArguments
+
+    theirs = HfArgumentParser([TrainingArguments])
+    theirs.error = _Parser.error.__get__(theirs)  # type: ignore[method-assign]
+    for action in theirs._actions:
+        action.default = argparse.SUPPRESS
+    given, unknown = theirs.parse_known_args(rest)
+    if unknown:
+        known = [flag(name) for name in flags()] + ["--config", "--debug"]
+        known += [flag(name) for name in TrainingArguments.__dataclass_fields__]
+        name = next((item for item in unknown if item.startswith("--")), unknown[0])
+        name = name.partition("=")[0]
+        raise InputError(f"unknown option {name!r}: {hint(name, known)}--help lists the options")
+    return vars(given)

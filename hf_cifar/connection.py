@@ -1,0 +1,65 @@
+"""Whether the network can be reached, found out in seconds, and what follows when it cannot."""
+
+import os
+import re
+import socket
+import sys
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+TIMEOUT_SECONDS = 3.0
+HUB = "https://huggingface.co"
+
+
+def hub_endpoint() -> str:
+    """The Hub's address: `HF_ENDPOINT`, or the public one."""
+    return os.environ.get("HF_ENDPOINT", HUB)
+
+
+@cache
+def reachable(url: str) -> bool:
+    """Whether a connection to the server of `url`, or to the proxy in front of it, opens within three seconds."""
+    proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
+    parts = urlsplit(proxy or url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=TIMEOUT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def hub_reachable() -> bool:
+    """Whether the Hub may be asked: not switched off by `HF_HUB_OFFLINE`, and answering."""
+    off = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+    return not off and reachable(hub_endpoint())
+
+
+def go_offline() -> None:
+    """Make the Hugging Face libraries use what is cached, without asking the network first.
+
+    They read the switch when they are imported; those already imported are told as well.
+    """
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    for name, attribute in (
+        ("huggingface_hub.constants", "HF_HUB_OFFLINE"),
+        ("datasets.config", "HF_HUB_OFFLINE"),
+    ):
+        if name in sys.modules:
+            setattr(sys.modules[name], attribute, True)
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether `name` has the form USER/NAME."""
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name) is not None
+
+
+def hub_cached(kind: str, name: str) -> bool:
+    """Whether anything of a Hub "dataset" or "model" is in the local caches."""
+    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"))
+    hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    places = [hub / f"{kind}s--{name.replace('/', '--')}"]
+    if kind == "dataset":
+        places.append(Path(os.environ.get("HF_DATASETS_CACHE", home / "datasets")) / name.replace("/", "___"))
+    return any(place.expanduser().is_dir() for place in places)

@@ -1,0 +1,104 @@
+"""Labelled images that are decoded only when they are asked for."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import datasets
+import numpy as np
+from PIL import Image, ImageOps
+
+from hf_cifar.errors import InputError
+from hf_cifar.progress import progress
+
+
+class CorruptImageError(InputError):
+    """An image that cannot be decoded; the message names it and the way to go on without it."""
+
+
+@dataclass(frozen=True)
+class LabeledImages:
+    """Some rows of a split: encoded images with integer labels.
+
+    Attributes:
+        name: the split that the rows come from, as the source calls it.
+        rows: the whole split, with one column `image` of undecoded images (`bytes` and `path`).
+        labels: int64 [rows of the split], each an index into the label names.
+        index: int64 [n], the rows of the split that these are, in order.
+        fingerprint: changes when the content of the split changes.
+    """
+
+    name: str
+    rows: datasets.Dataset
+    labels: np.ndarray
+    index: np.ndarray
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def targets(self) -> np.ndarray:
+        """int64 [n]: the labels of these rows."""
+        return self.labels[self.index]
+
+    def select(self, positions: np.ndarray) -> "LabeledImages":
+        """The images at some positions of this selection; `index` still counts rows of the split."""
+        return replace(self, index=self.index[positions])
+
+    def decode(self, positions: Sequence[int] | np.ndarray) -> list[Image.Image]:
+        """RGB images at some positions.
+
+        Raises:
+            CorruptImageError: one of them cannot be read.
+        """
+        wanted = self.index[np.asarray(positions, dtype=np.int64)]
+        cells = self.rows[wanted]["image"]
+        images = []
+        for row, cell in zip(wanted, cells, strict=True):
+            try:
+                images.append(_open(cell))
+            except Exception as error:
+                raise CorruptImageError(
+                    f"{self.where(int(row), cell)} cannot be read ({_short(error)}): "
+                    "repair or remove it, or go on without it by --skip-corrupt"
+                ) from error
+        return images
+
+    def where(self, row: int, cell: dict[str, Any] | None = None) -> str:
+        """How to name a row in a message: its file where there is one, and its place in the split."""
+        cell = cell if cell is not None else self.rows[row]["image"]
+        path = cell.get("path") if cell else None
+        return f"image {row} of {self.name}" + (f" ({path})" if path else "")
+
+    def corrupt(self) -> Iterator[int]:
+        """The positions of the images that cannot be read, found by reading every one."""
+        for position in progress(range(len(self)), f"checking {self.name}", "image"):
+            try:
+                self.decode([position])
+            except CorruptImageError:
+                yield position
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An image of any mode as 8-bit RGB, turned upright by its EXIF orientation.
+
+    Same as what `transformers` pipelines do, but for 16-bit grey: Pillow clips it at 255, which turns most
+    such images white; here the high byte is kept.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.getextrema()[1] > 255):
+        values = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        image = Image.fromarray((values >> 8).astype(np.uint8))
+    return image.convert("RGB")
+
+
+def _open(cell: dict[str, Any]) -> Image.Image:
+    with Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else cell["path"]) as image:
+        return to_rgb(image)
+
+
+def _short(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return text.splitlines()[0].split("<_io")[0].strip()[:100]

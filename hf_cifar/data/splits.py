@@ -1,0 +1,113 @@
+"""Train, validation and test: what is held out, and from where. The test split never chooses anything."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hf_cifar.config import DataConfig
+from hf_cifar.data.images import LabeledImages
+from hf_cifar.data.sources import Source
+from hf_cifar.errors import InputError
+
+TEST_FRACTION = 0.2
+TEST_SEED = 0
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a run's data.
+
+    Attributes:
+        train, validation, test: no image is in two of them.
+        origin: for each part, in words, where it comes from.
+        num_corrupt: for each part, how many unreadable images were left out.
+    """
+
+    train: LabeledImages
+    validation: LabeledImages
+    test: LabeledImages
+    origin: dict[str, str]
+    num_corrupt: dict[str, int]
+
+    def parts(self) -> dict[str, LabeledImages]:
+        """The parts by their names."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+def make_splits(source: Source, config: DataConfig, seed: int) -> Splits:
+    """Hold out what the source lacks, stratified by class.
+
+    Where there is no test split, the published validation split takes its place; where there is neither, a fifth
+    of train is held out by a fixed seed, so that runs with different seeds are measured on the same images.
+
+    Args:
+        source: what was found.
+        config: fractions and limits.
+        seed: rules the validation split and the choice of a subset.
+    """
+    found = dict(source.splits)
+    origin = {name: f"the source's {name} split" for name in found}
+    num_corrupt = dict.fromkeys(("train", "validation", "test"), 0)
+    if config.skip_corrupt:
+        for name, images in found.items():
+            bad = list(images.corrupt())
+            num_corrupt[name] = len(bad)
+            found[name] = images.select(np.delete(np.arange(len(images)), bad))
+    if "test" not in found and "validation" in found:
+        found["test"], num_corrupt["test"] = found.pop("validation"), num_corrupt["validation"]
+        num_corrupt["validation"] = 0
+        origin["test"] = "the source's validation split; it has no test split"
+    if "test" not in found:
+        found["train"], found["test"] = _hold_out(found["train"], TEST_FRACTION, TEST_SEED)
+        origin["test"] = f"{TEST_FRACTION:.0%} of train, held out by seed {TEST_SEED}; the source has no test split"
+        origin["train"] = "the rest of train"
+    if "validation" not in found:
+        found["train"], found["validation"] = _hold_out(found["train"], config.val_fraction, seed)
+        origin["validation"] = f"{config.val_fraction:.0%} of train, held out by seed {seed}"
+        origin["train"] = "the rest of train"
+    limits = {"train": config.max_train_samples, "validation": config.max_eval_samples, "test": config.max_eval_samples}
+    for name, limit in limits.items():
+        if limit is not None and limit < len(found[name]):
+            found[name] = _subset(found[name], limit, seed)
+            origin[name] += f"; {limit} of its images, chosen by seed {seed}"
+        if len(found[name]) == 0:
+            raise InputError(f"{name} has no images: the dataset is too small to hold any out")
+    return Splits(found["train"], found["validation"], found["test"], origin, num_corrupt)
+
+
+def _hold_out(images: LabeledImages, fraction: float, seed: int) -> tuple[LabeledImages, LabeledImages]:
+    held = stratified_choice(images.targets, round(fraction * len(images)), seed, leave=1)
+    kept = np.setdiff1d(np.arange(len(images)), held)
+    return images.select(kept), images.select(held)
+
+
+def _subset(images: LabeledImages, count: int, seed: int) -> LabeledImages:
+    return replace(images, index=images.index[stratified_choice(images.targets, count, seed)])
+
+
+def stratified_choice(labels: np.ndarray, count: int, seed: int, leave: int = 0) -> np.ndarray:
+    """Positions of `count` items, in order, with the classes in the proportions of the whole.
+
+    Each class gives its share rounded down; the classes with the largest remainders give one more. Unlike
+    scikit-learn's splitters it takes any class sizes, down to a class with one member.
+
+    Args:
+        labels: int [n].
+        count: how many of the n to choose.
+        seed: the choice is the same for the same seed.
+        leave: how many of each class must not be chosen; where that binds, fewer than `count` are.
+
+    Returns:
+        int64 [count], ascending.
+    """
+    rng = np.random.default_rng(seed)
+    classes, members = np.unique(labels, return_counts=True)
+    share = members * (count / len(labels))
+    quota = np.floor(share).astype(int)
+    largest = np.argsort(-(share - quota), kind="stable")
+    quota[largest[: count - quota.sum()]] += 1
+    quota = np.minimum(quota, np.maximum(members - leave, 0))
+    chosen = [
+        rng.permutation(np.flatnonzero(labels == name))[:size] for name, size in zip(classes, quota, strict=True)
+    ]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)

@@ -1,0 +1,87 @@
+"""What the network sees: the image processor's tensor, and augmentation in front of it for training."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+
+from hf_cifar.data.images import LabeledImages
+from hf_cifar.data.splits import stratified_choice
+
+CIFAR10_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+# Over all pixels of CIFAR-10's 50,000 training images.
+CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
+CIFAR10_STD = (0.2470, 0.2435, 0.2616)
+STATISTICS_IMAGES = 5_000
+
+Augmentation = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Transform:
+    """Images to the tensor that the network sees.
+
+    Without augmentation this is what the saved image processor does, and so what `pipeline` does: the processor
+    itself is called, nothing of it is rebuilt.
+
+    Args:
+        processor: a `transformers` image processor.
+        augmentation: applied before the processor, to uint8 tensors [3, height, width].
+        seed: with the epoch and the image's number it fixes every random draw, however many workers there are and
+            wherever training was resumed.
+    """
+
+    def __init__(self, processor: Any, augmentation: str = "none", seed: int = 0) -> None:
+        self.processor = processor
+        self.augmentation = augmentation
+        self.seed = seed
+        self.epoch = 0
+
+    def __call__(self, images: Sequence[Image.Image], numbers: Sequence[int]) -> torch.Tensor:
+        """RGB images to float32 [n, 3, image size, image size].
+
+        Args:
+            images: any sizes.
+            numbers: one an image; which draw of the augmentation it gets.
+        """
+        tensors = [v2.functional.pil_to_tensor(image) for image in images]
+        if self.augmentation != "none":
+            tensors = [self._augmented(tensor, int(number)) for tensor, number in zip(tensors, numbers, strict=True)]
+        return self.processor(images=tensors, return_tensors="pt")["pixel_values"]
+
+    def _augmented(self, image: torch.Tensor, number: int) -> torch.Tensor:
+        draw = int(np.random.SeedSequence([self.seed, self.epoch, number]).generate_state(1)[0])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(draw)
+            return AUGMENTATIONS[self.augmentation](image.shape[-2], image.shape[-1])(image)
+
+
+def _standard(height: int, width: int) -> Augmentation:
+    """CIFAR's usual augmentation: crop after padding by an eighth (4 of 32 pixels), and flip."""
+    padding = [round(width / 8), round(height / 8)]
+    return v2.Compose([v2.RandomCrop((height, width), padding=padding), v2.RandomHorizontalFlip()])
+
+
+AUGMENTATIONS: dict[str, Callable[[int, int], Augmentation]] = {"standard": _standard}
+
+
+def dataset_statistics(train: LabeledImages, label_names: list[str], seed: int) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel over the training images, in [0, 1].
+
+    CIFAR-10's are the published ones; others are measured on up to 5,000 images.
+
+    Returns:
+        means and standard deviations, three each.
+    """
+    if sorted(label_names) == CIFAR10_NAMES:
+        return list(CIFAR10_MEAN), list(CIFAR10_STD)
+    chosen = stratified_choice(train.targets, min(STATISTICS_IMAGES, len(train)), seed)
+    count, total, squares = 0, np.zeros(3), np.zeros(3)
+    for position in chosen:
+        pixels = np.asarray(train.decode([position])[0], dtype=np.float64).reshape(-1, 3) / 255
+        count, total, squares = count + len(pixels), total + pixels.sum(0), squares + (pixels**2).sum(0)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
+    return [round(float(value), 4) for value in mean], [round(float(value), 4) for value in std]

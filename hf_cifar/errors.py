@@ -1,0 +1,30 @@
+"""The one error a user can mend, and the nearest-name hint that goes into it."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(Exception):
+    """The request, or what it points at, is wrong: the command line exits with status 2.
+
+    The message is one line that says what is wrong, where, and what to do.
+    """
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'X'? ` for the nearest of `known`, or nothing where none is near."""
+    near = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """An `InputError` for a name that does not exist, with the nearest one that does.
+
+    Args:
+        kind: what the name stands for, such as "recipe" or "column".
+        name: what was asked for.
+        known: every name that would have been accepted.
+    """
+    names = list(known)
+    shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+    return InputError(f"unknown {kind} {name!r}: {hint(name, names)}known: {shown or 'none'}")

@@ -1,0 +1,1 @@
+"""What a model is worth: metrics from one pass of predictions."""

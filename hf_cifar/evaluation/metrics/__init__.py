@@ -1,0 +1,17 @@
+"""Metrics as `evaluate.Metric` modules that need no network.
+
+Each can be made by its class, or by `evaluate.load(path("accuracy"))`.
+"""
+
+from pathlib import Path
+
+from hf_cifar.evaluation.metrics.accuracy.accuracy import Accuracy
+from hf_cifar.evaluation.metrics.macro_f1.macro_f1 import MacroF1
+from hf_cifar.evaluation.metrics.top_k_accuracy.top_k_accuracy import TopKAccuracy
+
+__all__ = ["Accuracy", "MacroF1", "TopKAccuracy", "path"]
+
+
+def path(name: str) -> str:
+    """The folder of a metric, as `evaluate.load` takes it: accuracy, macro_f1 or top_k_accuracy."""
+    return str(Path(__file__).parent / name)

@@ -1,0 +1,32 @@
+"""Accuracy as an `evaluate.Metric`."""
+
+from typing import Any
+
+import datasets
+import evaluate
+from sklearn.metrics import accuracy_score
+
+DESCRIPTION = "The share of images whose predicted class is the right one."
+INPUTS = """
+    predictions: int [n], the predicted classes.
+    references: int [n], the right ones.
+Returns:
+    {"accuracy": a fraction}
+"""
+
+
+class Accuracy(evaluate.Metric):
+    """`compute(predictions=…, references=…)` -> `{"accuracy": float}`."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation="",
+            inputs_description=INPUTS,
+            features=datasets.Features(
+                {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
+            ),
+        )
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
+        return {"accuracy": float(accuracy_score(references, predictions))}

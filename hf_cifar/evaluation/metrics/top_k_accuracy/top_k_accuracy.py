@@ -1,0 +1,41 @@
+"""Top-k accuracy as an `evaluate.Metric`."""
+
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+
+DESCRIPTION = "The share of images whose right class is among the k with the highest scores; ties go to the lower class."
+INPUTS = """
+    predictions: float [n, classes], a score a class.
+    references: int [n], the right classes.
+    k: how many of the highest count; with k not below the number of classes the result is 1.
+Returns:
+    {"top_k_accuracy": a fraction}
+"""
+
+
+class TopKAccuracy(evaluate.Metric):
+    """`compute(predictions=…, references=…, k=5)` -> `{"top_k_accuracy": float}`.
+
+    scikit-learn's `top_k_accuracy_score` refuses two classes with two columns of scores; here nothing is refused.
+    """
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation="",
+            inputs_description=INPUTS,
+            features=datasets.Features(
+                {
+                    "predictions": datasets.Sequence(datasets.Value("float64")),
+                    "references": datasets.Value("int64"),
+                }
+            ),
+        )
+
+    def _compute(self, predictions: Any, references: Any, k: int = 5) -> dict[str, float]:
+        ranked = np.argsort(-np.asarray(predictions), axis=1, kind="stable")[:, :k]
+        hits = (ranked == np.asarray(references)[:, None]).any(axis=1)
+        return {"top_k_accuracy": float(hits.mean())}

@@ -1,0 +1,73 @@
+"""The models that have a short name, and what kind of thing any other name is. Light: no torch here."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hf_cifar.connection import is_hub_id
+from hf_cifar.errors import InputError, unknown_name
+
+BUNDLED = Path(__file__).parent.parent / "bundled"
+TORCHVISION = ("resnet18", "resnet34", "resnet50")
+NAMES = (*TORCHVISION, "resnet18-mini")
+DEFAULT_WEIGHTS = "IMAGENET1K_V1"
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a model, or weights, are to be found.
+
+    Attributes:
+        kind: torchvision (a name of its zoo), folder, file, hub, or none (random weights).
+        name: the name, path or Hub id.
+    """
+
+    kind: Literal["torchvision", "folder", "file", "hub", "none"]
+    name: str
+
+
+def locate_model(name: str) -> Location:
+    """What `--model` points at.
+
+    Raises:
+        InputError: no such name or folder; the nearest name is given.
+    """
+    if name in TORCHVISION:
+        return Location("torchvision", name)
+    if name in NAMES:
+        return Location("folder", str(BUNDLED / name))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError(f"--model {name}: the folder holds no config.json; for bare weights use --weights {name}")
+        return Location("folder", str(path))
+    if is_hub_id(name):
+        return Location("hub", name)
+    raise unknown_name("model", name, NAMES)
+
+
+def locate_weights(name: str) -> Location:
+    """What `--weights` points at.
+
+    Raises:
+        InputError: it looks like a path, and nothing is there.
+    """
+    if name == "none":
+        return Location("none", name)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return Location("folder", str(path))
+    if path.is_file():
+        return Location("file", str(path))
+    if path.suffix in {".pth", ".pt", ".bin", ".safetensors"} or name.startswith((".", "/", "~")):
+        raise InputError(f"--weights {name}: no such file or folder")
+    if is_hub_id(name):
+        return Location("hub", name)
+    return Location("torchvision", name)
+
+
+def torchvision_weights_cached(arch: str) -> bool:
+    """Whether torch's download cache holds any weights of a torchvision architecture."""
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch")
+    return any((Path(home).expanduser() / "hub" / "checkpoints").glob(f"{arch}-*.pth"))

@@ -1,0 +1,43 @@
+"""What can be said of a request before anything heavy is imported: missing folders, no network."""
+
+from hf_cifar.config import RunConfig
+from hf_cifar.connection import go_offline, hub_cached, hub_reachable, reachable
+from hf_cifar.data.locate import locate_dataset
+from hf_cifar.errors import InputError
+from hf_cifar.models.zoo import DEFAULT_WEIGHTS, locate_model, locate_weights, torchvision_weights_cached
+
+TORCHVISION_SERVER = "https://download.pytorch.org"
+WAYS_OUT = "use a local folder (--dataset DIR) and local weights (--weights FILE), or try --recipe demo"
+
+
+def check(config: RunConfig) -> None:
+    """Refuse within seconds what cannot work; switch to cached files where the Hub does not answer.
+
+    Raises:
+        InputError: a path that does not exist, or something that is neither cached nor within reach.
+    """
+    dataset = locate_dataset(config.data.dataset)
+    model = locate_model(config.model.model)
+    weights = locate_weights(config.model.weights or DEFAULT_WEIGHTS) if _takes_weights(config) else None
+    from_hub = [("dataset", dataset.name)] if dataset.kind == "hub" else []
+    from_hub += [("model", item.name) for item in (model, weights) if item and item.kind == "hub"]
+    if from_hub and not hub_reachable():
+        for kind, name in from_hub:
+            if not hub_cached(kind, name):
+                raise InputError(f"cannot reach the Hugging Face Hub, and {kind} {name} is not cached: {WAYS_OUT}")
+        go_offline()
+    if (
+        weights
+        and weights.kind == "torchvision"
+        and model.kind == "torchvision"
+        and not torchvision_weights_cached(model.name)
+        and not reachable(TORCHVISION_SERVER)
+    ):
+        raise InputError(
+            f"cannot reach {TORCHVISION_SERVER}, and the {weights.name} weights of {model.name} are not cached: {WAYS_OUT}"
+        )
+
+
+def _takes_weights(config: RunConfig) -> bool:
+    """Whether weights are loaded from elsewhere than the model's own folder."""
+    return config.model.weights is not None or locate_model(config.model.model).kind == "torchvision"

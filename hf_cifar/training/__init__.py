@@ -1,0 +1,1 @@
+"""Frozen features, heads and the stages that put them together."""
