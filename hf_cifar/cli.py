@@ -56,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         check(config)
         from hf_cifar.training.stages import run
 
+        _hush_libraries()
         result = run(config)
         print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
         return 0
@@ -75,6 +76,16 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _hush_libraries() -> None:
+    """Leave the screen to what this package says: the libraries report what is meant to happen as if it were a fault."""
+    import datasets
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    datasets.disable_progress_bars()
 
 
 def _parser() -> _Parser:

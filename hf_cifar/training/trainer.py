@@ -103,6 +103,7 @@ def training_arguments(given: dict[str, Any], folder: Path, seed: int, **default
     values = {
         "report_to": "none",
         "disable_tqdm": True,
+        "dataloader_pin_memory": torch.cuda.is_available(),
         "logging_strategy": "epoch",
         "eval_strategy": "epoch",
         "save_strategy": "epoch",

@@ -1,0 +1,77 @@
+"""Every mode becomes RGB, upright; what cannot be read is named."""
+
+import io
+
+import datasets
+import numpy as np
+import pytest
+from PIL import Image
+from transformers.image_utils import load_image
+
+from hf_cifar.data.images import CorruptImageError, LabeledImages, to_rgb
+
+
+def ramp(mode: str) -> Image.Image:
+    """A grey ramp from black to white, 256 wide, in any mode."""
+    grey = Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (4, 1)))
+    if mode == "I;16":
+        return Image.fromarray(np.tile((np.arange(256) * 257).astype(np.uint16), (4, 1)))
+    if mode == "I":
+        return Image.fromarray(np.tile((np.arange(256) * 257).astype(np.int32), (4, 1)))
+    return grey.convert("RGB").convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "CMYK", "LA", "1", "I", "I;16"])
+def test_every_mode_becomes_rgb_and_keeps_the_ramp(mode):
+    image = to_rgb(ramp(mode))
+    assert image.mode == "RGB"
+    row = np.asarray(image)[0, :, 0].astype(int)
+    assert row[:64].mean() < 70 and row[-64:].mean() > 185
+    if mode not in ("P", "1"):
+        assert np.abs(row - np.arange(256)).max() <= 2
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "CMYK", "LA", "1"])
+def test_same_pixels_as_the_pipeline_reads(mode, tmp_path):
+    path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
+    ramp(mode).save(path)
+    with Image.open(path) as image:
+        assert np.array_equal(np.asarray(to_rgb(image)), np.asarray(load_image(str(path))))
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    image = Image.fromarray(np.zeros((2, 6, 3), np.uint8))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "x.jpg", exif=exif)
+    with Image.open(tmp_path / "x.jpg") as turned:
+        assert to_rgb(turned).size == (2, 6)
+
+
+def encoded(count: int) -> LabeledImages:
+    cells = []
+    for number in range(count):
+        buffer = io.BytesIO()
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(buffer, "PNG")
+        cells.append({"bytes": buffer.getvalue(), "path": None})
+    features = datasets.Features({"image": datasets.Image(decode=False)})
+    rows = datasets.Dataset.from_dict({"image": cells}, features=features)
+    return LabeledImages("train", rows, np.arange(count), np.arange(count), "mark")
+
+
+def test_selections_count_rows_of_the_split():
+    some = encoded(6).select(np.array([5, 2, 4])).select(np.array([0, 2]))
+    assert some.index.tolist() == [5, 4]
+    assert some.targets.tolist() == [5, 4]
+    assert [image.getpixel((0, 0))[0] for image in some.decode([1, 0])] == [4, 5]
+
+
+def test_a_corrupt_image_is_named_with_its_place_and_the_way_on():
+    images = encoded(3)
+    cells = images.rows["image"][:]
+    cells[1] = {"bytes": cells[1]["bytes"][:60], "path": "cat/7.png"}
+    rows = datasets.Dataset.from_dict({"image": cells}, features=images.rows.features)
+    images = LabeledImages("train", rows, images.labels, images.index, "mark")
+    with pytest.raises(CorruptImageError, match=r"image 1 of train \(cat/7.png\) cannot be read .*--skip-corrupt"):
+        images.decode([0, 1, 2])
+    assert list(images.corrupt()) == [1]

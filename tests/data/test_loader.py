@@ -1,0 +1,38 @@
+"""Batches hold the images that were asked for, however many workers make them."""
+
+import torch
+from conftest import processor
+from torch.utils.data import DataLoader
+
+from hf_cifar.config import DataConfig
+from hf_cifar.data.loader import ImageDataset, as_is, in_order
+from hf_cifar.data.sources import load_source
+from hf_cifar.data.transforms import Transform
+
+
+def test_batches_are_the_images_one_by_one_in_order(image_folder):
+    images = load_source(DataConfig(dataset=str(image_folder))).splits["train"]
+    dataset = ImageDataset(images, Transform(processor(24)))
+    one_by_one = torch.stack([dataset[number]["pixel_values"] for number in range(len(dataset))])
+    assert one_by_one.shape == (60, 3, 24, 24)
+    for workers in (0, 2):
+        batched = torch.cat(list(in_order(images, Transform(processor(24)), 7, workers)))
+        assert torch.equal(batched, one_by_one)
+
+
+def test_augmented_batches_do_not_depend_on_the_workers(image_folder):
+    images = load_source(DataConfig(dataset=str(image_folder))).splits["train"]
+
+    def epoch(workers: int) -> torch.Tensor:
+        dataset = ImageDataset(images, Transform(processor(24), "standard", seed=4))
+        dataset.set_epoch(3)
+        return torch.cat([b["pixel_values"] for b in DataLoader(dataset, 8, collate_fn=as_is, num_workers=workers)])
+
+    assert torch.equal(epoch(0), epoch(2))
+
+
+def test_labels_go_with_their_images(image_folder):
+    images = load_source(DataConfig(dataset=str(image_folder))).splits["train"]
+    dataset = ImageDataset(images, Transform(processor(24)))
+    batch = dataset.__getitems__([50, 3, 30])
+    assert batch["labels"].tolist() == [images.labels[50], images.labels[3], images.labels[30]]

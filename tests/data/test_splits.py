@@ -1,0 +1,85 @@
+"""What is held out: stratified, seeded, and never twice."""
+
+import numpy as np
+import pytest
+
+from hf_cifar.config import DataConfig
+from hf_cifar.data.images import LabeledImages
+from hf_cifar.data.sources import Source
+from hf_cifar.data.splits import make_splits, stratified_choice
+from hf_cifar.errors import InputError
+
+
+def source(**labels) -> Source:
+    splits = {
+        name: LabeledImages(name, None, np.array(values), np.arange(len(values)), name) for name, values in labels.items()
+    }
+    return Source("made up", None, splits, ["a", "b", "c"])
+
+
+UNEVEN = [0] * 100 + [1] * 40 + [2] * 10
+
+
+def test_validation_is_a_tenth_of_every_class_and_apart_from_train():
+    parts = make_splits(source(train=UNEVEN, test=[0, 1, 2]), DataConfig(), seed=0)
+    assert np.bincount(parts.validation.targets).tolist() == [10, 4, 1]
+    assert sorted([*parts.train.index, *parts.validation.index]) == list(range(150))
+    assert parts.test.index.tolist() == [0, 1, 2]
+    assert "10% of train, held out by seed 0" in parts.origin["validation"]
+
+
+def test_seed_rules_validation_but_not_a_test_part_that_had_to_be_held_out():
+    one, same, other = (make_splits(source(train=UNEVEN), DataConfig(), seed) for seed in (1, 1, 2))
+    assert np.array_equal(one.validation.index, same.validation.index)
+    assert not np.array_equal(one.validation.index, other.validation.index)
+    assert np.array_equal(one.test.index, other.test.index)
+    assert np.bincount(one.test.targets).tolist() == [20, 8, 2]
+    together = np.concatenate([images.index for images in one.parts().values()])
+    assert len(set(together.tolist())) == len(together) == 150
+    assert "no test split" in one.origin["test"]
+
+
+def test_published_validation_is_used_as_it_is():
+    parts = make_splits(source(train=UNEVEN, validation=[0, 1], test=[2]), DataConfig(), seed=0)
+    assert len(parts.train) == 150 and parts.validation.name == "validation" and parts.test.name == "test"
+
+
+def test_published_validation_serves_as_test_where_there_is_none():
+    parts = make_splits(source(train=UNEVEN, validation=[0, 1, 2]), DataConfig(), seed=0)
+    assert parts.test.name == "validation" and len(parts.test) == 3
+    assert parts.validation.name == "train" and len(parts.validation) == 15
+    assert "it has no test split" in parts.origin["test"]
+
+
+def test_limits_are_stratified_and_each():
+    config = DataConfig(max_train_samples=30, max_eval_samples=15)
+    parts = make_splits(source(train=UNEVEN, test=UNEVEN), config, seed=0)
+    assert np.bincount(parts.train.targets).tolist() == [20, 8, 2]
+    assert np.bincount(parts.validation.targets).tolist() == [10, 4, 1]
+    assert np.bincount(parts.test.targets).tolist() == [10, 4, 1]
+    assert "15 of its images" in parts.origin["test"]
+
+
+def test_no_class_leaves_train():
+    parts = make_splits(source(train=[0] * 9 + [1], test=[0, 1]), DataConfig(val_fraction=0.5), seed=0)
+    assert set(parts.train.targets) == {0, 1}
+
+
+def test_too_small_a_dataset_is_refused():
+    with pytest.raises(InputError, match="validation has no images"):
+        make_splits(source(train=[0, 1], test=[0, 1]), DataConfig(), seed=0)
+
+
+@pytest.mark.parametrize("count", [1, 7, 50, 149, 150])
+def test_choice_has_the_size_and_the_shares(count):
+    labels = np.array(UNEVEN)
+    chosen = stratified_choice(labels, count, seed=3)
+    assert len(chosen) == len(set(chosen.tolist())) == count
+    share = np.bincount(labels[chosen], minlength=3)
+    assert np.abs(share - np.array([100, 40, 10]) * count / 150).max() < 1
+
+
+def test_bad_fractions_are_refused():
+    for value in (0.0, 1.0, -0.1):
+        with pytest.raises(InputError, match="--val-fraction"):
+            DataConfig(val_fraction=value)

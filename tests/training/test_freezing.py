@@ -1,0 +1,148 @@
+"""A freeze is a freeze: no gradient, no dropout, no moving statistics, under the real `Trainer`."""
+
+import copy
+
+import pytest
+import torch
+from conftest import tiny_resnet
+from torch import nn
+from transformers import Trainer, TrainingArguments
+
+from hf_cifar.errors import InputError
+from hf_cifar.models.anatomy import backbone_modules, head
+from hf_cifar.training.freezing import FreezeCallback, freeze, unfreeze
+
+
+class Pictures(torch.utils.data.Dataset):
+    """32 random images with random labels."""
+
+    def __init__(self, count: int = 32) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.pixels = torch.randn(count, 3, 16, 16, generator=generator) + 3
+        self.labels = torch.randint(0, 5, (count,), generator=generator)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, number: int) -> dict:
+        return {"pixel_values": self.pixels[number], "labels": self.labels[number]}
+
+
+def train(model: nn.Module, folder, callbacks=(), **arguments) -> Trainer:
+    values = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "learning_rate": 0.1, **arguments}
+    trainer = Trainer(
+        model,
+        TrainingArguments(str(folder), report_to="none", use_cpu=True, disable_tqdm=True, save_strategy="no", **values),
+        train_dataset=Pictures(),
+        callbacks=list(callbacks),
+    )
+    trainer.train()
+    return trainer
+
+
+def backbone_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items() if not name.startswith("classifier")}
+
+
+def test_backbone_is_bit_identical_after_training(tmp_path):
+    model = tiny_resnet()
+    before, head_before = backbone_state(model), head(model).weight.clone()
+    train(model, tmp_path, [FreezeCallback()])
+    after = backbone_state(model)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert any("running_mean" in name for name in before) and any("num_batches_tracked" in name for name in before)
+    assert not torch.equal(head(model).weight, head_before), "the head did not learn"
+
+
+def test_without_the_guard_the_statistics_do_move(tmp_path):
+    """What the freeze is for: `requires_grad` alone does not hold BatchNorm."""
+    model = tiny_resnet()
+    before = backbone_state(model)
+    model.resnet.requires_grad_(False)
+    train(model, tmp_path)
+    after = backbone_state(model)
+    assert any(not torch.equal(before[name], after[name]) for name in before if "running_mean" in name)
+
+
+def test_frozen_modules_stay_in_eval_mode_whatever_calls_train():
+    model = tiny_resnet()
+    freeze(model)
+    model.train()
+    assert model.training and head(model).training
+    assert not any(module.training for module in model.resnet.modules())
+    model.eval()
+    model.train(True)
+    assert not any(module.training for module in model.resnet.modules())
+
+
+def test_dropout_of_a_frozen_module_is_off():
+    model = nn.Sequential(nn.Sequential(nn.Dropout(0.9)), nn.Linear(4, 2))
+    freeze(model, ["0"])
+    model.train()
+    ones = torch.ones(64, 4)
+    assert torch.equal(model[0](ones), ones)
+
+
+def test_frozen_layers_by_name_and_the_rest_trains(tmp_path):
+    model = tiny_resnet()
+    freeze(model, ["resnet.embedder"])
+    model.train()
+    assert not model.resnet.embedder.training and model.resnet.encoder.training
+    trainable = {name for name, value in model.named_parameters() if value.requires_grad}
+    assert trainable and not any(name.startswith("resnet.embedder") for name in trainable)
+
+
+def test_unfreeze_gives_everything_back():
+    model = tiny_resnet()
+    freeze(model)
+    model.train()
+    unfreeze(model)
+    assert all(module.training for module in model.modules())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    model.eval()
+    assert not any(module.training for module in model.modules())
+
+
+def test_a_copy_of_a_frozen_model_is_frozen_by_itself():
+    model = tiny_resnet()
+    freeze(model)
+    twin = copy.deepcopy(model)
+    unfreeze(model)
+    model.train()
+    twin.train()
+    assert model.resnet.training and not twin.resnet.training
+
+
+def test_freezing_leaves_the_saved_file_alone(tmp_path):
+    model = tiny_resnet()
+    freeze(model)
+    model.save_pretrained(tmp_path)
+    again = type(model).from_pretrained(tmp_path)
+    again.train()
+    assert again.resnet.training
+    assert again.config.architectures == ["ResNetForImageClassification"]
+
+
+def test_unknown_layer_names_the_nearest():
+    with pytest.raises(InputError, match=r"unknown layer 'resnet.encodr': did you mean 'resnet.encoder'"):
+        freeze(tiny_resnet(), ["resnet.encodr"])
+
+
+def test_backbone_is_everything_but_the_head():
+    model = tiny_resnet()
+    names = backbone_modules(model)
+    frozen = {id(p) for name in names for p in model.get_submodule(name).parameters()}
+    rest = {id(p) for p in model.parameters()} - frozen
+    assert rest == {id(p) for p in head(model).parameters()}
+
+
+def test_the_callback_refuses_an_optimizer_that_misses_something(tmp_path):
+    class Late(FreezeCallback):
+        """Unfreezes after the optimizer was made: the layer would never move."""
+
+        def on_train_begin(self, *args, model=None, **kwargs):
+            unfreeze(model)
+            super().on_train_begin(*args, model=model, **kwargs)
+
+    with pytest.raises(RuntimeError, match="trainable parameters are not in the optimizer"):
+        train(tiny_resnet(), tmp_path, [Late()])
