@@ -123,7 +123,7 @@ class ProbeConfig:
         None, "folder of the cached features; default: $HF_CIFAR_CACHE, or hf_cifar in the user's cache", metavar="DIR"
     )
     learning_rates: list[float] = option(
-        [0.01], "the grid of the trainer solver; a single --learning-rate replaces it", metavar="LR,LR,…"
+        [0.01], "the grid of the trainer solver, on a cosine schedule; --learning-rate instead trains one head at a constant rate", metavar="LR,LR,…"
     )
     momentum: float = option(0.9, "of SGD")
     strengths: list[float] = option(

@@ -138,8 +138,7 @@ def _folder(folder: Path) -> tuple[dict[str, datasets.Dataset], dict[str, str]]:
         raise InputError(f"--dataset {folder} has no train split, only {', '.join(groups)}")
     marks = {split: _digest([_stat(path, folder) for path in paths]) for split, paths in groups.items()}
     if not parquet:
-        names = sorted({_class_of(path, folder) for path in groups["train"]})
-        return {split: _image_folder(paths, folder, names) for split, paths in groups.items()}, marks
+        return {split: _image_folder(paths, folder) for split, paths in groups.items()}, marks
     return {split: _parquet(paths, split) for split, paths in groups.items()}, marks
 
 
@@ -151,13 +150,10 @@ def _parquet(paths: list[Path], split: str) -> datasets.Dataset:
         raise InputError(f"{paths[0]} and its like cannot be read as Parquet ({' '.join(str(cause).split())[:200]})") from error
 
 
-def _image_folder(paths: list[Path], folder: Path, names: list[str]) -> datasets.Dataset:
+def _image_folder(paths: list[Path], folder: Path) -> datasets.Dataset:
     classes = [_class_of(path, folder) for path in paths]
     table = datasets.Dataset.from_dict({"image": [str(path) for path in paths], "label": classes})
-    table = table.cast_column("image", datasets.Image())
-    if set(classes) <= set(names):
-        table = table.cast_column("label", datasets.ClassLabel(names=names))
-    return table
+    return table.cast_column("image", datasets.Image())
 
 
 def _class_of(path: Path, folder: Path) -> str:

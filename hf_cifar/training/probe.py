@@ -111,7 +111,12 @@ class Probe:
         given = dict(self.config.training)
         online = self.config.features == "online"
         arguments = training_arguments(
-            given, self.folder.checkpoints, self.seed, per_device_eval_batch_size=EVAL_BATCH_SIZE
+            given,
+            self.folder.checkpoints,
+            self.seed,
+            per_device_eval_batch_size=EVAL_BATCH_SIZE,
+            # A rate given by hand means the textbook's loop; the grid's heads all profit from a schedule.
+            lr_scheduler_type="constant" if "learning_rate" in given else "cosine",
         )
         if online and "dataloader_num_workers" not in given:
             arguments.dataloader_num_workers = default_workers(arguments.device)
