@@ -15,7 +15,7 @@ _HOME = {
     "unfreeze": "hf_cifar.training.freezing",
     "FreezeCallback": "hf_cifar.training.freezing",
 }
-__all__ = list(_HOME)  # noqa: PLE0604
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:

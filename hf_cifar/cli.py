@@ -99,7 +99,9 @@ def _parser() -> _Parser:
     )
     parser.add_argument("--config", metavar="FILE", help="YAML of configuration values, such as a run's run.yaml")
     for name, (_, item) in flags().items():
-        default = item.default if item.default not in (None, False) and isinstance(item.default, (str, int, float)) else None
+        default = (
+            item.default if item.default not in (None, False) and isinstance(item.default, (str, int, float)) else None
+        )
         text = item.metadata["help"] + (f" (default: {default})" if default is not None else "")
         if item.type is bool:
             parser.add_argument(flag(name), action=argparse.BooleanOptionalAction, help=text)
@@ -148,7 +150,7 @@ def _training_arguments(rest: list[str]) -> dict[str, Any]:
         raise InputError(f"unexpected argument {rest[0]!r}: options start with --")
     from transformers import HfArgumentParser, TrainingArguments
 
-    theirs = HfArgumentParser([TrainingArguments])
+    theirs = HfArgumentParser(TrainingArguments, allow_abbrev=False)  # type: ignore[arg-type]
     theirs.error = _Parser.error.__get__(theirs)  # type: ignore[method-assign]
     for action in theirs._actions:
         action.default = argparse.SUPPRESS

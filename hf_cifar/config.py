@@ -3,6 +3,7 @@
 Light on purpose: the command line reads it before anything heavy is imported.
 """
 
+from contextlib import suppress
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -54,7 +55,8 @@ class DataConfig:
     image_column: str | None = option(None, "column of the images; found from the features if not given")
     label_column: str | None = option(None, "column of the labels; found from the features if not given")
     val_fraction: float = option(
-        0.1, "part of train held out for validation where the dataset has no validation split; stratified, seeded"
+        0.1,
+        "part of train held out for validation where the dataset has no validation split; stratified, seeded",
     )
     max_train_samples: int | None = option(None, "train on at most so many images, a stratified seeded choice")
     max_eval_samples: int | None = option(
@@ -87,7 +89,8 @@ class ModelConfig:
         metavar="NAME|FILE|DIR|HUB_ID|none",
     )
     image_size: int | None = option(
-        None, "side of the square image that the network sees, in pixels; default: that of the weights' processor"
+        None,
+        "side of the square image that the network sees, in pixels; default: that of the weights' processor",
     )
     normalization: str = option(
         "backbone",
@@ -120,14 +123,20 @@ class ProbeConfig:
         choices=("none", "standard"),
     )
     feature_cache: str | None = option(
-        None, "folder of the cached features; default: $HF_CIFAR_CACHE, or hf_cifar in the user's cache", metavar="DIR"
+        None,
+        "folder of the cached features; default: $HF_CIFAR_CACHE, or hf_cifar in the user's cache",
+        metavar="DIR",
     )
     learning_rates: list[float] = option(
-        [0.01], "the grid of the trainer solver, on a cosine schedule; --learning-rate instead trains one head at a constant rate", metavar="LR,LR,…"
+        [0.01],
+        "the grid of the trainer solver, on a cosine schedule; --learning-rate instead trains one head at a constant rate",
+        metavar="LR,LR,…",
     )
     momentum: float = option(0.9, "of SGD")
     strengths: list[float] = option(
-        [1e-3], "the L2 strengths tried by lbfgs, per image (1 / (n C) in scikit-learn's terms)", metavar="L2,L2,…"
+        [1e-3],
+        "the L2 strengths tried by lbfgs, per image (1 / (n C) in scikit-learn's terms)",
+        metavar="L2,L2,…",
     )
     training: dict[str, Any] = field(default_factory=dict)
 
@@ -155,9 +164,7 @@ class RunConfig:
     """Everything that rules a run; `run.yaml` holds it whole."""
 
     stage: str = option("probe", "what to do", choices=STAGES)
-    recipe: str | None = option(
-        None, "named defaults, from hf_cifar/recipes; default: resnet", metavar="NAME"
-    )
+    recipe: str | None = option(None, "named defaults, from hf_cifar/recipes; default: resnet", metavar="NAME")
     output_dir: str | None = option(None, "folder of the run; default: runs/MODEL-DATASET", metavar="DIR")
     seed: int = option(0, "rules the split, the order of the images and every random draw")
     resume: bool = option(False, "go on in an output folder that is in use, from its last checkpoint")
@@ -319,10 +326,8 @@ def _checked(name: str, value: Any, kind: Any, choices: tuple[str, ...] | None) 
         target = dict
     if target is float and isinstance(value, str):
         # YAML 1.1 reads 1e-3 as text.
-        try:
+        with suppress(ValueError):
             value = float(value)
-        except ValueError:
-            pass
     if target is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, target) or (target is int and isinstance(value, bool)):

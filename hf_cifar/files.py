@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 
-def write_aside(path: Path, write: Callable[[Path], None]) -> None:
+def write_aside(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file in the same folder, then rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -29,7 +29,7 @@ def write_aside(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` as UTF-8, whole or not at all."""
-    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8") and None)
+    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:

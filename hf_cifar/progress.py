@@ -9,7 +9,7 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
-def progress(items: Iterable[T], what: str, unit: str, **options: Any) -> "tqdm[T]":
+def progress(items: Iterable[T] | None, what: str, unit: str, **options: Any) -> "tqdm[T]":
     """`items` with a bar, which stays away when standard error is not a terminal."""
     return tqdm(items, desc=what, unit=unit, file=sys.stderr, disable=None, dynamic_ncols=True, **options)
 

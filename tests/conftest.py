@@ -77,7 +77,9 @@ def tiny_model(tmp_path_factory) -> Path:
 
 def processor(size: int) -> ViTImageProcessor:
     return ViTImageProcessor(
-        size={"height": size, "width": size}, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225]
+        size={"height": size, "width": size},
+        image_mean=[0.485, 0.456, 0.406],
+        image_std=[0.229, 0.224, 0.225],
     )
 
 

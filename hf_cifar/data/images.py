@@ -88,9 +88,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
     such images white; here the high byte is kept.
     """
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.getextrema()[1] > 255):
+    if image.mode == "I" or image.mode.startswith("I;16"):
         values = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        image = Image.fromarray((values >> 8).astype(np.uint8))
+        if image.mode != "I" or values.max() > 255:
+            image = Image.fromarray((values >> 8).astype(np.uint8))
     return image.convert("RGB")
 
 

@@ -67,7 +67,11 @@ def usual_split(name: str) -> str | None:
 
 
 def _labelled(
-    name: str, revision: str | None, tables: dict[str, datasets.Dataset], marks: dict[str, str], config: DataConfig
+    name: str,
+    revision: str | None,
+    tables: dict[str, datasets.Dataset],
+    marks: dict[str, str],
+    config: DataConfig,
 ) -> Source:
     train = tables["train"]
     image = image_column(train.features, config.image_column)
@@ -147,7 +151,9 @@ def _parquet(paths: list[Path], split: str) -> datasets.Dataset:
         return datasets.load_dataset("parquet", data_files={split: [str(path) for path in paths]}, split=split)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         cause = error.__cause__ or error
-        raise InputError(f"{paths[0]} and its like cannot be read as Parquet ({' '.join(str(cause).split())[:200]})") from error
+        raise InputError(
+            f"{paths[0]} and its like cannot be read as Parquet ({' '.join(str(cause).split())[:200]})"
+        ) from error
 
 
 def _image_folder(paths: list[Path], folder: Path) -> datasets.Dataset:
@@ -184,7 +190,10 @@ def _files(folder: Path, suffixes: set[str]) -> list[Path]:
 
 
 def _image_suffixes() -> set[str]:
-    return {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN} - {".pdf", ".mpg"}
+    return {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN} - {
+        ".pdf",
+        ".mpg",
+    }
 
 
 def _stat(path: Path, folder: Path) -> tuple[str, int, int]:

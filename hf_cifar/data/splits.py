@@ -65,7 +65,11 @@ def make_splits(source: Source, config: DataConfig, seed: int) -> Splits:
         found["train"], found["validation"] = _hold_out(found["train"], config.val_fraction, seed)
         origin["validation"] = f"{config.val_fraction:.0%} of train, held out by seed {seed}"
         origin["train"] = "the rest of train"
-    limits = {"train": config.max_train_samples, "validation": config.max_eval_samples, "test": config.max_eval_samples}
+    limits = {
+        "train": config.max_train_samples,
+        "validation": config.max_eval_samples,
+        "test": config.max_eval_samples,
+    }
     for name, limit in limits.items():
         if limit is not None and limit < len(found[name]):
             found[name] = _subset(found[name], limit, seed)
@@ -107,7 +111,5 @@ def stratified_choice(labels: np.ndarray, count: int, seed: int, leave: int = 0)
     largest = np.argsort(-(share - quota), kind="stable")
     quota[largest[: count - quota.sum()]] += 1
     quota = np.minimum(quota, np.maximum(members - leave, 0))
-    chosen = [
-        rng.permutation(np.flatnonzero(labels == name))[:size] for name, size in zip(classes, quota, strict=True)
-    ]
+    chosen = [rng.permutation(np.flatnonzero(labels == name))[:size] for name, size in zip(classes, quota, strict=True)]
     return np.sort(np.concatenate(chosen)).astype(np.int64)

@@ -6,7 +6,13 @@ from typing import Any
 
 import torch
 import torchvision
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel, ViTImageProcessor
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    PreTrainedModel,
+    ViTImageProcessor,
+)
 
 from hf_cifar.config import ModelConfig
 from hf_cifar.errors import InputError, unknown_name
@@ -107,7 +113,11 @@ def _native(location: Location, weights: Location | None, labels: dict[str, Any]
         processor = AutoImageProcessor.from_pretrained(location.name)
         if weights is None:
             model, info = AutoModelForImageClassification.from_pretrained(
-                location.name, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
+                location.name,
+                config=config,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
             )
             _check_loaded(model, info, location.name)
         else:

@@ -52,8 +52,8 @@ def native_config(model: TorchvisionResNetForImageClassification) -> ResNetConfi
         depths=[len(stage) for stage in stages],
         layer_type="bottleneck" if bottleneck else "basic",
         downsample_in_bottleneck=False,
-        id2label=dict(model.config.id2label),
-        label2id=dict(model.config.label2id),
+        id2label=model.config.id2label,
+        label2id=model.config.label2id,
     )
 
 
@@ -79,7 +79,7 @@ def save(model: PreTrainedModel, processor: Any, folder: Path) -> None:
         ValueError: the label names are missing, as they would be on the Hub ("LABEL_0").
     """
     native = to_native(model)
-    if any(name == f"LABEL_{number}" for number, name in native.config.id2label.items()):
+    if any(name == f"LABEL_{number}" for number, name in (native.config.id2label or {}).items()):
         raise ValueError("the model has no label names: set config.id2label before it is saved")
     with folder_aside(folder) as aside, torch.no_grad():
         native.save_pretrained(aside)

@@ -4,7 +4,7 @@ The file imports nothing of this package: `save_pretrained` can put it beside th
 For use elsewhere `models/export.py` turns the model into transformers' own ResNet, which needs no code of ours.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torchvision
@@ -53,11 +53,10 @@ class TorchvisionResNetForImageClassification(PreTrainedModel):
         if isinstance(module, nn.Conv2d):
             init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, nn.BatchNorm2d):
-            init.ones_(module.weight)
-            init.zeros_(module.bias)
-            init.zeros_(module.running_mean)
-            init.ones_(module.running_var)
-            init.zeros_(module.num_batches_tracked)
+            for ones in (module.weight, module.running_var):
+                init.ones_(cast(torch.Tensor, ones))
+            for zeros in (module.bias, module.running_mean, module.num_batches_tracked):
+                init.zeros_(cast(torch.Tensor, zeros))
         elif isinstance(module, nn.Linear):
             bound = module.in_features**-0.5
             init.uniform_(module.weight, -bound, bound)

@@ -13,6 +13,7 @@ from hf_cifar.files import write_text
 from hf_cifar.progress import progress
 
 COMPLETE = "complete"
+LEADING_COLUMNS = ("epoch", "step", "strength", "iterations", "seconds", "loss", "learning_rate")
 
 
 class HistoryCallback(TrainerCallback):
@@ -27,11 +28,9 @@ class HistoryCallback(TrainerCallback):
         self.path = path
         self.heads = heads
 
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Add the newest entry of the log to the file."""
-        rows: dict[int, dict[str, Any]] = {}
+        rows: dict[float, dict[str, Any]] = {}
         for entry in state.log_history:
             if "train_runtime" in entry:
                 continue
@@ -59,9 +58,7 @@ class ProgressCallback(TrainerCallback):
         """Open the bar, at the step that training starts from."""
         self.bar = progress(None, self.what, "step", total=state.max_steps, initial=state.global_step)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Move the bar."""
         if self.bar is not None:
             self.bar.update()
@@ -102,9 +99,7 @@ class EpochCallback(TrainerCallback):
 class CompleteCallback(TrainerCallback):
     """Marks a checkpoint once all of it is written, so that half of one is never taken for a whole."""
 
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Put the mark into the newest checkpoint."""
         write_text(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / COMPLETE, "")
 
@@ -116,10 +111,19 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Rows as CSV, with every column that any of them has, in the order in which they first occur."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    """Rows as CSV, with every column that any of them has; what is kept a head (`NAME/RATE`) goes by its rate."""
+    columns = sorted({name for row in rows for name in row}, key=_column_place)
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
+
+
+def _column_place(name: str) -> tuple[int, str, float]:
+    kind, _, rate = name.partition("/")
+    return (
+        LEADING_COLUMNS.index(kind) if kind in LEADING_COLUMNS else len(LEADING_COLUMNS),
+        kind,
+        float(rate or -1),
+    )

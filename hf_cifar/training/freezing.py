@@ -16,7 +16,7 @@ from hf_cifar.errors import unknown_name
 from hf_cifar.models.anatomy import backbone_modules
 
 
-def freeze(model: nn.Module, layers: Iterable[str] | None = None) -> list[str]:
+def freeze(model: Any, layers: Iterable[str] | None = None) -> list[str]:
     """Freeze layers of a model: no gradients, and eval mode until `unfreeze`.
 
     Args:
@@ -38,7 +38,7 @@ def freeze(model: nn.Module, layers: Iterable[str] | None = None) -> list[str]:
     return names
 
 
-def unfreeze(model: nn.Module, layers: Iterable[str] | None = None) -> list[str]:
+def unfreeze(model: Any, layers: Iterable[str] | None = None) -> list[str]:
     """Undo `freeze` for some layers, or for everything but the head; they take the mode that the model is in.
 
     Returns:
@@ -66,7 +66,12 @@ class FreezeCallback(TrainerCallback):
         self.layers = None if layers is None else list(layers)
 
     def on_init_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: Any = None,
+        **kwargs: Any,
     ) -> None:
         """Freeze; the optimizer, made later, takes only what is left."""
         freeze(model, self.layers)

@@ -31,6 +31,11 @@ class HeadGrid(nn.Module):
         for parameter in self.parameters():
             nn.init.zeros_(parameter)
 
+    @property
+    def layers(self) -> list[nn.Linear]:
+        """The heads as what they are: weight [labels, features], bias [labels]."""
+        return [one for one in self.heads if isinstance(one, nn.Linear)]
+
     def forward(self, features: torch.Tensor, labels: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
         """Logits of every head, and the sum of their mean cross-entropies where labels are given.
 
@@ -41,8 +46,8 @@ class HeadGrid(nn.Module):
         Returns:
             `logits`, float [batch, heads, labels], and `loss`, a scalar.
         """
-        weight = torch.cat([one.weight for one in self.heads])
-        bias = torch.cat([one.bias for one in self.heads])
+        weight = torch.cat([one.weight for one in self.layers])
+        bias = torch.cat([one.bias for one in self.layers])
         logits = nn.functional.linear(features, weight, bias).unflatten(1, (len(self.heads), -1))
         if labels is None:
             return {"logits": logits}
@@ -54,8 +59,8 @@ class HeadGrid(nn.Module):
         """Put one of the heads into a classifier."""
         target = head(model)
         with torch.no_grad():
-            target.weight.copy_(self.heads[number].weight)
-            target.bias.copy_(self.heads[number].bias)
+            target.weight.copy_(self.layers[number].weight)
+            target.bias.copy_(self.layers[number].bias)
 
 
 class OnlineProbe(nn.Module):

@@ -47,7 +47,11 @@ class Solution:
 
 
 def solve_path(
-    features: np.ndarray, labels: np.ndarray, num_labels: int, strengths: Sequence[float], device: torch.device
+    features: np.ndarray,
+    labels: np.ndarray,
+    num_labels: int,
+    strengths: Sequence[float],
+    device: torch.device,
 ) -> list[Solution]:
     """Solve for every strength.
 

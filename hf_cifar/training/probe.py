@@ -28,7 +28,7 @@ from hf_cifar.training.features import FeatureCache, Features
 from hf_cifar.training.freezing import FreezeCallback, freeze
 from hf_cifar.training.heads import FeatureDataset, HeadGrid, OnlineProbe
 from hf_cifar.training.logistic import solve_path
-from hf_cifar.training.trainer import GridTrainer, best_of, score, training_arguments
+from hf_cifar.training.trainer import GridTrainer, best_of, score, scores_of, training_arguments
 
 EVAL_BATCH_SIZE = 1024
 
@@ -71,7 +71,13 @@ class Probe:
     """
 
     def __init__(
-        self, config: ProbeConfig, model: PreTrainedModel, processor: Any, splits: Splits, folder: RunFolder, seed: int
+        self,
+        config: ProbeConfig,
+        model: PreTrainedModel,
+        processor: Any,
+        splits: Splits,
+        folder: RunFolder,
+        seed: int,
     ) -> None:
         self.config = config
         self.model = model
@@ -82,7 +88,7 @@ class Probe:
         self.arguments = self._arguments()
         cache = Path(config.feature_cache).expanduser() if config.feature_cache else None
         freeze(model)
-        model.to(self.arguments.device)
+        torch.nn.Module.to(model, self.arguments.device)
         self.cache = FeatureCache(model, processor, cache)
         self.images_read: dict[str, int] = {}
         self.feature_seconds = 0.0
@@ -146,10 +152,9 @@ class Probe:
             CompleteCallback(),
         ]
         module: torch.nn.Module
+        train: ImageDataset | FeatureDataset
         if self.config.features == "online":
-            images = ImageDataset(
-                self.splits.train, Transform(self.processor, self.config.augmentation, self.seed)
-            )
+            images = ImageDataset(self.splits.train, Transform(self.processor, self.config.augmentation, self.seed))
             module, train = OnlineProbe(self.model, heads), images
             callbacks += [FreezeCallback(["model"]), EpochCallback(images)]
         else:
@@ -167,8 +172,7 @@ class Probe:
         )
         checkpoint = last_checkpoint(self.folder.checkpoints) if resume else None
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        logits = trainer.predict(FeatureDataset(validation)).predictions
-        scores = [score(logits[:, number], validation.labels) for number in range(len(rates))]
+        scores = scores_of(trainer.predict(FeatureDataset(validation)).predictions, validation.labels)
         best = best_of(scores)
         heads.install(best, self.model)
         seconds = time.perf_counter() - start

@@ -74,16 +74,14 @@ def run(config: RunConfig) -> StageResult:
     source = load_source(config.data)
     splits = make_splits(source, config.data, config.seed)
     built = _fitted(build_model(config.model, source.label_names, config.seed), config, source, splits)
-    _announce(source, splits, built)
     probe = Probe(config.probe, built.model, built.processor, splits, folder, config.seed)
+    _announce(source, splits, built)
     folder.claim()
     folder.describe(_provenance(source, splits, built), _indices(splits))
     result = probe.run(config.resume)
     save(built.model, built.processor, folder.model)
     metrics = _metrics(config, source, splits, built, result, time.perf_counter() - start)
-    save_predictions(
-        folder.stage / "predictions.parquet", result.test_logits, splits.test.targets, splits.test.index
-    )
+    save_predictions(folder.stage / "predictions.parquet", result.test_logits, splits.test.targets, splits.test.index)
     write_json(folder.stage / "metrics.json", metrics)
     _report(metrics, folder)
     return StageResult(config.stage, folder.path, metrics)
@@ -126,9 +124,7 @@ def _provenance(source: Source, splits: Splits, built: BuiltModel) -> dict[str, 
 
 def _indices(splits: Splits) -> dict[str, Any]:
     """For each part, the split of the source and the rows of it."""
-    return {
-        name: {"split": images.name, "rows": images.index.tolist()} for name, images in splits.parts().items()
-    }
+    return {name: {"split": images.name, "rows": images.index.tolist()} for name, images in splits.parts().items()}
 
 
 def _metrics(

@@ -20,19 +20,27 @@ class GridTrainer(Trainer):
     """Trains the heads of a `HeadGrid`, each with a learning rate of its own.
 
     Args:
+        model, args: as of `Trainer`.
         heads: the grid, which is `model` or inside it.
         learning_rates: one a head.
         momentum: of SGD, where `--optim sgd` (the recipe's) is in force.
-        kwargs: as of `Trainer`.
+        kwargs: likewise.
     """
 
     def __init__(
-        self, *args: Any, heads: HeadGrid, learning_rates: Sequence[float], momentum: float, **kwargs: Any
+        self,
+        model: torch.nn.Module,
+        args: TrainingArguments,
+        *,
+        heads: HeadGrid,
+        learning_rates: Sequence[float],
+        momentum: float,
+        **kwargs: Any,
     ) -> None:
         self.heads = heads
         self.learning_rates = list(learning_rates)
         self.momentum = momentum
-        super().__init__(*args, data_collator=as_is, compute_metrics=self._metrics, **kwargs)
+        super().__init__(model, args, data_collator=as_is, compute_metrics=self._metrics, **kwargs)
         self.remove_callback(PrinterCallback)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -44,7 +52,10 @@ class GridTrainer(Trainer):
             ]
             if self.args.optim == "sgd":
                 self.optimizer = torch.optim.SGD(
-                    groups, lr=self.learning_rates[0], momentum=self.momentum, weight_decay=self.args.weight_decay
+                    groups,
+                    lr=self.learning_rates[0],
+                    momentum=self.momentum,
+                    weight_decay=self.args.weight_decay,
                 )
             else:
                 kind, options = Trainer.get_optimizer_cls_and_kwargs(self.args)
@@ -54,6 +65,7 @@ class GridTrainer(Trainer):
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Add the learning rate of every head, where there are several."""
         if "loss" in logs and len(self.learning_rates) > 1:
+            assert self.lr_scheduler is not None
             rates = self.lr_scheduler.get_last_lr()
             logs.pop("learning_rate", None)
             logs.update({f"learning_rate/{rate:g}": now for rate, now in zip(self.learning_rates, rates, strict=True)})
@@ -61,11 +73,13 @@ class GridTrainer(Trainer):
 
     def _metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         """Accuracy and cross-entropy of every head, and of the one that is best so far."""
-        scores = [score(prediction.predictions[:, head], prediction.label_ids) for head in range(len(self.learning_rates))]
+        scores = scores_of(prediction.predictions, prediction.label_ids)
         best = best_of(scores)
         metrics = {"accuracy": scores[best][0], "nll": scores[best][1]}
         if len(scores) > 1:
-            metrics.update({f"accuracy/{rate:g}": one[0] for rate, one in zip(self.learning_rates, scores, strict=True)})
+            metrics.update(
+                {f"accuracy/{rate:g}": one[0] for rate, one in zip(self.learning_rates, scores, strict=True)}
+            )
         return metrics
 
 
@@ -75,6 +89,11 @@ def score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         return 0.0, float("inf")
     nll = -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean()
     return float((logits.argmax(axis=1) == labels).mean()), float(nll)
+
+
+def scores_of(logits: Any, labels: Any) -> list[tuple[float, float]]:
+    """The `score` of every head, from logits, float [n, heads, labels]."""
+    return [score(logits[:, head], labels) for head in range(logits.shape[1])]
 
 
 def best_of(scores: Sequence[tuple[float, float]]) -> int:

@@ -69,7 +69,11 @@ def test_labels_out_of_range_are_refused(feature, tmp_path):
 
 def test_columns_are_found_whatever_they_are_called(tmp_path):
     features = datasets.Features(
-        {"id": datasets.Value("int64"), "scan": datasets.Image(), "kind": datasets.ClassLabel(names=["a", "b"])}
+        {
+            "id": datasets.Value("int64"),
+            "scan": datasets.Image(),
+            "kind": datasets.ClassLabel(names=["a", "b"]),
+        }
     )
     parquet(tmp_path, "train", {"id": [4, 5], "scan": [picture(1), picture(2)], "kind": [0, 1]}, features)
     assert load_source(DataConfig(dataset=str(tmp_path))).splits["train"].labels.tolist() == [0, 1]
@@ -86,7 +90,10 @@ def test_of_two_label_columns_the_usual_name_wins_and_a_flag_overrides(tmp_path)
     columns = {"img": [picture(n) for n in range(3)], "fine_label": [0, 1, 2], "coarse_label": [0, 1, 1]}
     parquet(tmp_path, "train", columns, features)
     assert load_source(DataConfig(dataset=str(tmp_path))).label_names == ["a", "b", "c"]
-    assert load_source(DataConfig(dataset=str(tmp_path), label_column="coarse_label")).label_names == ["x", "y"]
+    assert load_source(DataConfig(dataset=str(tmp_path), label_column="coarse_label")).label_names == [
+        "x",
+        "y",
+    ]
     with pytest.raises(InputError, match=r"unknown column for --label-column 'fine_lable': did you mean 'fine_label'"):
         load_source(DataConfig(dataset=str(tmp_path), label_column="fine_lable"))
     with pytest.raises(InputError, match=r"unknown column for --image-column 'image': did you mean 'img'|known: img"):
@@ -130,7 +137,7 @@ def test_image_folder_without_split_folders(tmp_path):
 def test_a_class_that_train_lacks_is_refused(tmp_path):
     write_images(tmp_path / "train", 3, ["a", "b"])
     write_images(tmp_path / "test", 3, ["a", "zebra"])
-    with pytest.raises(InputError, match="labels out of range: 3 of 6 labels of test .*'zebra'"):
+    with pytest.raises(InputError, match=r"labels out of range: 3 of 6 labels of test .*'zebra'"):
         load_source(DataConfig(dataset=str(tmp_path)))
 
 

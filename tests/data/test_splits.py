@@ -12,7 +12,8 @@ from hf_cifar.errors import InputError
 
 def source(**labels) -> Source:
     splits = {
-        name: LabeledImages(name, None, np.array(values), np.arange(len(values)), name) for name, values in labels.items()
+        name: LabeledImages(name, None, np.array(values), np.arange(len(values)), name)
+        for name, values in labels.items()
     }
     return Source("made up", None, splits, ["a", "b", "c"])
 

@@ -13,7 +13,13 @@ from hf_cifar.models.build import build_model
 
 def tiny_vit():
     config = ViTConfig(
-        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, image_size=16, patch_size=8, num_labels=3
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+        image_size=16,
+        patch_size=8,
+        num_labels=3,
     )
     return ViTForImageClassification(config).eval()
 

@@ -133,6 +133,8 @@ def test_bundled_backbone_loads_whole():
     built = build_model(ModelConfig(model="resnet18-mini"), NAMES, 0)
     stored = load_file(BUNDLED / "resnet18-mini" / "model.safetensors")
     ours = built.model.state_dict()
-    assert all(torch.equal(ours[name], stored[name].to(ours[name].dtype)) for name in stored if "classifier" not in name)
+    assert all(
+        torch.equal(ours[name], stored[name].to(ours[name].dtype)) for name in stored if "classifier" not in name
+    )
     assert all(value.dtype == torch.float32 for value in built.model.parameters())
     assert sum(file.stat().st_size for file in (BUNDLED / "resnet18-mini").iterdir()) < 3_000_000

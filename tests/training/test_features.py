@@ -16,7 +16,6 @@ from conftest import processor, scramble_statistics, tiny_resnet, write_images
 from hf_cifar.config import DataConfig
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import load_source
-from hf_cifar.models.anatomy import pooled_features
 from hf_cifar.training.features import FeatureCache
 
 

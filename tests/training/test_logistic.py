@@ -15,7 +15,9 @@ def problem(count: int = 400, width: int = 12, classes: int = 4, seed: int = 0):
     """Correlated features of very different scales, with one that never changes."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, count)
-    mixed = (rng.normal(size=(count, width)) + rng.normal(size=(classes, width))[labels]) @ rng.normal(size=(width, width))
+    mixed = (rng.normal(size=(count, width)) + rng.normal(size=(classes, width))[labels]) @ rng.normal(
+        size=(width, width)
+    )
     features = mixed * np.logspace(-2, 1, width) + rng.normal(size=width)
     features[:, 3] = 7.5
     return features.astype(np.float32), labels

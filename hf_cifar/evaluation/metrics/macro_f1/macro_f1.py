@@ -27,9 +27,7 @@ class MacroF1(evaluate.Metric):
             description=DESCRIPTION,
             citation="",
             inputs_description=INPUTS,
-            features=datasets.Features(
-                {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
-            ),
+            features=datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}),
         )
 
     def _compute(self, predictions: Any, references: Any, num_labels: int | None = None) -> dict[str, float]:

@@ -6,7 +6,9 @@ import datasets
 import evaluate
 import numpy as np
 
-DESCRIPTION = "The share of images whose right class is among the k with the highest scores; ties go to the lower class."
+DESCRIPTION = (
+    "The share of images whose right class is among the k with the highest scores; ties go to the lower class."
+)
 INPUTS = """
     predictions: float [n, classes], a score a class.
     references: int [n], the right classes.

@@ -1,0 +1,132 @@
+"""The command line in processes of its own: exit status, one line, and where to go from there."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import write_images
+
+ROOT = Path(__file__).parents[1]
+
+
+def hf_cifar(*arguments, **environment) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "scripts" / "run.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=120)
+
+
+def refused(*arguments, **environment) -> str:
+    """The one line of a request that is wrong."""
+    done = hf_cifar(*arguments, **environment)
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().split("\n")
+    assert len(lines) == 1 and lines[0].startswith("error: "), done.stderr
+    assert done.stdout == ""
+    return lines[0]
+
+
+@pytest.fixture
+def base(image_folder, tiny_model, tmp_path):
+    return [
+        *("--stage", "probe", "--dataset", image_folder, "--model", tiny_model),
+        *("--output-dir", tmp_path / "run", "--num-train-epochs", 2),
+    ]
+
+
+def test_probe_prints_one_json_object_last_and_resumes(base, tmp_path):
+    done = hf_cifar(*base, "--per_device_train_batch_size=16")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.strip().split("\n")[-1])
+    metrics = json.loads((tmp_path / "run" / "probe" / "metrics.json").read_text())
+    assert summary["stage"] == "probe" and summary["output_dir"] == str(tmp_path / "run")
+    assert summary["accuracy"] == metrics["test"]["accuracy"]
+    assert metrics["train"]["epochs"] == 2
+    assert "\r" not in done.stderr, "no progress bar where nobody looks"
+    assert "--resume" in refused(*base) and "--overwrite" in refused(*base)
+    again = hf_cifar("--output-dir", tmp_path / "run", "--resume")
+    assert again.returncode == 0 and json.loads(again.stdout) == summary
+    assert "has seed 0, not 3" in refused("--output-dir", tmp_path / "run", "--resume", "--seed", 3)
+
+
+def test_help_tells_every_option_and_imports_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['x', '--help']\n"
+        "from hf_cifar.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'sklearn', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for option in (
+        "--stage",
+        "--recipe",
+        "--dataset",
+        "--weights",
+        "--features",
+        "--solver",
+        "--resume",
+        "--debug",
+    ):
+        assert option in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sovler", "lbfgs"], "unknown option '--sovler': did you mean '--solver'?"),
+        (["--learning-rat", "1"], "unknown option '--learning-rat': did you mean '--learning-rate'?"),
+        (["--recipe", "demmo"], "unknown recipe 'demmo': did you mean 'demo'?"),
+        (["--model", "resnet81"], "unknown model 'resnet81': did you mean 'resnet18'?"),
+        (["--dataset", "digit"], "unknown dataset 'digit': did you mean 'digits'?"),
+        (["--label-column", "labl"], "unknown column for --label-column 'labl': did you mean 'label'?"),
+        (["--stage", "prob"], "invalid choice: 'prob'"),
+        (["--seed", "many"], "argument --seed: invalid int value: 'many'"),
+        (["--learning-rates", "0.1,x"], "argument --learning-rates: invalid list of numbers value"),
+        (["--config", "missing.yaml"], "cannot read missing.yaml"),
+        (["--resume", "--overwrite"], "exclude each other"),
+        (["--augment", "standard"], "use --features online"),
+        (["--features", "online", "--solver", "lbfgs"], "use --features cached"),
+        (["--weights", "missing.pth"], "--weights missing.pth: no such file"),
+        (["--push-to-hub", "true"], "--push-to-hub cannot be set"),
+        (["--warmup-steps", "soon"], "invalid float value: 'soon'"),
+    ],
+)
+def test_a_wrong_request_is_one_line_that_names_the_way_on(arguments, message, base):
+    assert message in refused(*base, *arguments)
+
+
+def test_wrong_data_is_one_line(base, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "holds no images" in refused(*base, "--dataset", tmp_path / "empty")
+    write_images(tmp_path / "one" / "train", 3, ["only"])
+    assert "only one class" in refused(*base, "--dataset", tmp_path / "one")
+
+
+def test_no_hub_and_nothing_cached_names_three_ways_out(tmp_path):
+    """A closed port stands for the missing network; the answer comes before torch is imported."""
+    environment = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": ""}
+    line = refused("--stage", "probe", "--output-dir", tmp_path / "run", **environment)
+    for way in ("--dataset DIR", "--weights FILE", "--recipe demo", "uoft-cs/cifar10"):
+        assert way in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_network_for_torchvision_weights_names_the_ways_out(tmp_path):
+    code = (
+        "import sys; from hf_cifar import connection, preflight\n"
+        "preflight.reachable = lambda url: False\n"
+        "from hf_cifar.cli import main\n"
+        "sys.exit(main(['--stage', 'probe', '--dataset', 'digits']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "IMAGENET1K_V1 weights of resnet18 are not cached" in done.stderr and "--weights FILE" in done.stderr
+
+
+def test_debug_shows_the_traceback(base):
+    done = hf_cifar(*base, "--recipe", "demmo", "--debug")
+    assert done.returncode == 2 and "Traceback" in done.stderr
