@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _hush_libraries() -> None:
-    """Leave the screen to what this package says: the libraries report what is meant to happen as if it were a fault."""
+    """Leave the screen to this package: the libraries report what is meant to happen as if it were a fault."""
     import datasets
     from transformers.utils import logging
 
@@ -99,10 +99,8 @@ def _parser() -> _Parser:
     )
     parser.add_argument("--config", metavar="FILE", help="YAML of configuration values, such as a run's run.yaml")
     for name, (_, item) in flags().items():
-        default = (
-            item.default if item.default not in (None, False) and isinstance(item.default, (str, int, float)) else None
-        )
-        text = item.metadata["help"] + (f" (default: {default})" if default is not None else "")
+        plain = isinstance(item.default, (str, int, float)) and item.default is not False
+        text = item.metadata["help"] + (f" (default: {item.default})" if plain else "")
         if item.type is bool:
             parser.add_argument(flag(name), action=argparse.BooleanOptionalAction, help=text)
             continue

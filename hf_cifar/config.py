@@ -129,7 +129,7 @@ class ProbeConfig:
     )
     learning_rates: list[float] = option(
         [0.01],
-        "the grid of the trainer solver, on a cosine schedule; --learning-rate instead trains one head at a constant rate",
+        "the grid of the trainer solver, on a cosine schedule; --learning-rate trains one head at a constant rate",
         metavar="LR,LR,…",
     )
     momentum: float = option(0.9, "of SGD")

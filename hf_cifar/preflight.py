@@ -34,7 +34,8 @@ def check(config: RunConfig) -> None:
         and not reachable(TORCHVISION_SERVER)
     ):
         raise InputError(
-            f"cannot reach {TORCHVISION_SERVER}, and the {weights.name} weights of {model.name} are not cached: {WAYS_OUT}"
+            f"cannot reach {TORCHVISION_SERVER}, and the {weights.name} weights of {model.name} are not cached: "
+            + WAYS_OUT
         )
 
 

@@ -116,7 +116,7 @@ def _hub(location: Location, config: DataConfig) -> dict[str, datasets.Dataset]:
         found = datasets.load_dataset(location.name, config.dataset_config, revision=config.dataset_revision)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise InputError(
-            f"dataset {location.name} cannot be loaded from the Hub or its cache ({' '.join(str(error).split())[:300]}): "
+            f"dataset {location.name} cannot be loaded from Hub or cache ({' '.join(str(error).split())[:300]}): "
             "check the name, or use a local folder (--dataset DIR)"
         ) from error
     tables = {split: found[name] for name in found if (split := usual_split(name))}

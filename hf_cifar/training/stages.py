@@ -95,8 +95,8 @@ def _fitted(built: BuiltModel, config: RunConfig, source: Source, splits: Splits
         mean, std = np.array(statistics[0]), np.array(statistics[1])
         own_mean, own_std = np.array(built.processor.image_mean), np.array(built.processor.image_std)
         say(
-            f"warning: --normalization dataset (mean {statistics[0]}, std {statistics[1]}) is not what the backbone was "
-            f"trained with (mean {own_mean.tolist()}, std {own_std.tolist()}): it sees inputs shifted by up to "
+            f"warning: --normalization dataset (mean {statistics[0]}, std {statistics[1]}) is not what the backbone "
+            f"was trained with (mean {own_mean.tolist()}, std {own_std.tolist()}): it sees inputs shifted by up to "
             f"{np.abs((own_mean - mean) / std).max():.2f} and scaled by up to {np.max(own_std / std):.2f}; "
             "a frozen backbone cannot adapt to that, so expect a lower accuracy than with --normalization backbone"
         )
@@ -179,7 +179,8 @@ def _report(metrics: dict[str, Any], folder: RunFolder) -> None:
     test = metrics["test"]
     low, high = test["accuracy_ci95"]
     say(
-        f"test accuracy {test['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}, {test['num_examples']:,} images), "
-        f"macro F1 {test['f1_macro']:.2%}, validation accuracy {metrics['validation']['accuracy']:.2%}"
+        f"test accuracy {test['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}, "
+        f"{test['num_examples']:,} images), macro F1 {test['f1_macro']:.2%}, "
+        f"validation accuracy {metrics['validation']['accuracy']:.2%}"
     )
     say(f"model: {folder.model}")

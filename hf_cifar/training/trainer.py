@@ -66,7 +66,7 @@ class GridTrainer(Trainer):
         """Add the learning rate of every head, where there are several."""
         if "loss" in logs and len(self.learning_rates) > 1:
             assert self.lr_scheduler is not None
-            rates = self.lr_scheduler.get_last_lr()
+            rates = [float(rate) for rate in self.lr_scheduler.get_last_lr()]
             logs.pop("learning_rate", None)
             logs.update({f"learning_rate/{rate:g}": now for rate, now in zip(self.learning_rates, rates, strict=True)})
         super().log(logs, *args, **kwargs)

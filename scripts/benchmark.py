@@ -1,0 +1,244 @@
+"""Measure what the package claims about speed: python scripts/benchmark.py --output benchmark.json.
+
+Every figure is a ratio against a named baseline. Both run in turn, in this process (processes of their own for
+`--help` and for memory), and the medians of at least five rounds are compared. Weights are random: they do not
+change the work.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROUNDS = 5
+EPOCHS = 20
+BATCH = 64
+MEMORY = """
+import json, sys, tempfile
+from pathlib import Path
+import psutil
+from scripts_benchmark import setting
+images, model, processor = setting(sys.argv[1], int(sys.argv[2]), 64)
+from hf_cifar.training.features import FeatureCache
+import threading, time
+peak, done = [0], []
+def watch():
+    while not done:
+        peak[0] = max(peak[0], psutil.Process().memory_info().rss)
+        time.sleep(0.02)
+cache = FeatureCache(model, processor, Path(tempfile.mkdtemp()))
+few = images.select(range(64))
+cache.features(few)
+before = psutil.Process().memory_info().rss
+thread = threading.Thread(target=watch); thread.start()
+cache.features(images)
+done.append(1); thread.join()
+print(json.dumps((peak[0] - before) / 2**20))
+"""
+
+
+def setting(dataset: str, count: int, size: int) -> tuple[Any, Any, Any]:
+    """Some training images of a dataset, a ResNet-18 with random weights, and a processor of `size` pixels."""
+    import numpy as np
+
+    from hf_cifar.config import DataConfig, ModelConfig
+    from hf_cifar.data.sources import load_source
+    from hf_cifar.models.build import build_model, fit_processor
+
+    source = load_source(DataConfig(dataset=dataset))
+    images = source.splits["train"]
+    images = images.select(np.arange(min(count, len(images))))
+    built = build_model(ModelConfig(weights="none"), source.label_names, seed=0)
+    return images, built.model.eval(), fit_processor(built.processor, size, None)
+
+
+def in_turn(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[list[float], list[float]]:
+    """Seconds of each, round by round, after one round that does not count."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(ROUNDS + 1):
+        for place, run in enumerate((first, second)):
+            start = time.perf_counter()
+            run()
+            if number:
+                times[place].append(time.perf_counter() - start)
+    return times
+
+
+def figure(name: str, goal: str, baseline: str, ours: list[float], theirs: list[float]) -> dict[str, Any]:
+    """One row of the table: how often our median goes into the baseline's."""
+    return {
+        "figure": name,
+        "goal": goal,
+        "baseline": baseline,
+        "ratio": statistics.median(theirs) / statistics.median(ours),
+        "seconds": ours,
+        "baseline_seconds": theirs,
+    }
+
+
+def stock_loader(images: Any, size: int, workers: int = 0) -> Any:
+    """PIL and torchvision an image, as the stock example does it in its `set_transform`."""
+    import torch
+    from torchvision import transforms
+
+    change = transforms.Compose(
+        [
+            transforms.Resize((size, size)),
+            transforms.ToTensor(),
+            transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ]
+    )
+
+    class Stock(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return len(images)
+
+        def __getitem__(self, number: int) -> tuple[torch.Tensor, int]:
+            return change(images.decode([number])[0]), int(images.targets[number])
+
+    return torch.utils.data.DataLoader(Stock(), BATCH, num_workers=workers)
+
+
+def probe(dataset: str, count: int) -> list[dict[str, Any]]:
+    """The cached probe against a plain loop of as many epochs, and against one bare pass."""
+    import torch
+
+    from hf_cifar.data.splits import Splits
+    from hf_cifar.models.anatomy import head, pooled_features
+    from hf_cifar.training.freezing import freeze
+
+    images, model, processor = setting(dataset, count, 64)
+    freeze(model)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device)
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for pixels, _ in stock_loader(images, 64):
+                pooled_features(model, pixels.to(device))
+
+    def loop() -> None:
+        layer = torch.nn.Linear(head(model).in_features, head(model).out_features).to(device)
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.01, momentum=0.9)
+        for _ in range(EPOCHS):
+            for pixels, labels in stock_loader(images, 64):
+                with torch.no_grad():
+                    features = pooled_features(model, pixels.to(device))
+                loss = torch.nn.functional.cross_entropy(layer(features), labels.to(device))
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+
+    def cached() -> None:
+        from hf_cifar.config import ProbeConfig, RunConfig
+        from hf_cifar.run_folder import RunFolder
+        from hf_cifar.training.probe import Probe
+
+        with tempfile.TemporaryDirectory() as folder:
+            config = RunConfig.from_recipe("resnet", output_dir=folder, feature_cache=f"{folder}/cache")
+            options: ProbeConfig = config.probe
+            options.training |= {"num_train_epochs": EPOCHS, "save_strategy": "no"}
+            run = RunFolder(config)
+            run.claim()
+            # Validation and test are of one image: what is compared is the work on train.
+            one = images.select([0])
+            splits = Splits(images, one, one, {}, {})
+            Probe(options, model, processor, splits, run, 0).run(resume=False)
+
+    ours, theirs = in_turn(cached, loop)
+    again, once = in_turn(cached, bare)
+    return [
+        figure(f"probe of {EPOCHS} epochs", ">= 15", "plain loop through the frozen backbone", ours, theirs),
+        {
+            **figure("probe", "<= 1.15", "one bare forward pass", again, once),
+            "ratio": statistics.median(again) / statistics.median(once),
+        },
+    ]
+
+
+def input_pipeline(dataset: str, count: int) -> list[dict[str, Any]]:
+    """Images a second at 224 pixels, against the stock example's way."""
+    from hf_cifar.data.loader import in_order
+    from hf_cifar.data.transforms import Transform
+
+    images, _, processor = setting(dataset, count, 224)
+
+    def ours() -> None:
+        for _ in in_order(images, Transform(processor), BATCH, 0):
+            pass
+
+    def theirs() -> None:
+        for _ in stock_loader(images, 224):
+            pass
+
+    return [
+        figure("input pipeline at 224 px", ">= 3 on 2 cores", "PIL and torchvision an image", *in_turn(ours, theirs))
+    ]
+
+
+def start_up() -> list[dict[str, Any]]:
+    """Seconds of `--help`."""
+    command = [sys.executable, str(Path(__file__).parent / "run.py"), "--help"]
+    seconds, _ = in_turn(lambda: subprocess.run(command, check=True, capture_output=True), lambda: None)
+    return [{"figure": "--help", "goal": "< 1.5 s", "ratio": statistics.median(seconds), "seconds": seconds}]
+
+
+def memory(dataset: str, count: int) -> list[dict[str, Any]]:
+    """How much more memory a pass over `count` images takes than over half of them, in MB."""
+    grown = {}
+    for images in (count // 2, count):
+        code = MEMORY.replace("scripts_benchmark", Path(__file__).stem)
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+        command = [sys.executable, "-c", code, dataset, str(images)]
+        grown[images] = [
+            float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+            for _ in range(ROUNDS)
+        ]
+    few, many = grown.values()
+    return [
+        {
+            "figure": f"memory of features, {count} images against {count // 2}, MB",
+            "goal": "constant",
+            "ratio": statistics.median(many) - statistics.median(few),
+            "megabytes": grown,
+        }
+    ]
+
+
+def main() -> None:
+    """Measure, print a table, and write what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", default="digits", help="as of run.py (default: digits)")
+    parser.add_argument("--images", type=int, default=500, help="how many training images (default: 500)")
+    parser.add_argument("--output", type=Path, help="JSON file for every measured second")
+    options = parser.parse_args()
+    rows = [
+        *start_up(),
+        *input_pipeline(options.dataset, options.images),
+        *probe(options.dataset, options.images),
+        *memory(options.dataset, 2 * options.images),
+    ]
+    import torch
+
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
+    print(f"{where}, torch {torch.__version__}, {options.images} images of {options.dataset}, {ROUNDS} rounds")
+    for row in rows:
+        spread = sorted(row.get("seconds", []))
+        seconds = f"  ours {spread[0]:.2f} to {spread[-1]:.2f} s" if spread else ""
+        print(f"{row['figure']:<52} {row['ratio']:>8.2f}  goal {row['goal']:<16}{seconds}")
+    if options.output:
+        options.output.write_text(
+            json.dumps({"hardware": where, "python": platform.python_version(), "rows": rows}, indent=2) + "\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
