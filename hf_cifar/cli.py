@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
         return 0
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print("interrupted: the same command with --resume goes on from the last checkpoint", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 1

@@ -16,6 +16,10 @@ from hf_cifar.progress import progress
 class CorruptImageError(InputError):
     """An image that cannot be decoded; the message names it and the way to go on without it."""
 
+    def __init__(self, message: str) -> None:
+        # A loader's worker process hands on its whole traceback as the message.
+        super().__init__(message.rpartition("CorruptImageError: ")[2].strip())
+
 
 @dataclass(frozen=True)
 class LabeledImages:

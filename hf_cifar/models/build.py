@@ -76,11 +76,16 @@ def fit_processor(processor: Any, image_size: int | None, statistics: tuple[list
     """
     changes: dict[str, Any] = {}
     if image_size is not None:
-        crop_only = "shortest_edge" in processor.size and not getattr(processor, "do_center_crop", False)
-        size = {"shortest_edge": image_size} if crop_only else {"height": image_size, "width": image_size}
-        changes["size"] = size
+        resized = image_size
         if getattr(processor, "do_center_crop", False):
+            # The margin that is cropped away stays in proportion, as 256 to 224.
+            edge = processor.size["shortest_edge"] if "shortest_edge" in processor.size else processor.size["height"]
+            resized = round(image_size * edge / processor.crop_size["height"])
             changes["crop_size"] = {"height": image_size, "width": image_size}
+        if "shortest_edge" in processor.size:
+            changes["size"] = {"shortest_edge": resized}
+        else:
+            changes["size"] = {"height": resized, "width": resized}
     if statistics is not None:
         changes["image_mean"], changes["image_std"] = statistics
     return type(processor).from_dict({**processor.to_dict(), **changes})

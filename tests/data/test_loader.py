@@ -1,10 +1,12 @@
 """Batches hold the images that were asked for, however many workers make them."""
 
+import pytest
 import torch
-from conftest import processor
+from conftest import processor, write_images
 from torch.utils.data import DataLoader
 
 from hf_cifar.config import DataConfig
+from hf_cifar.data.images import CorruptImageError
 from hf_cifar.data.loader import ImageDataset, as_is, in_order
 from hf_cifar.data.sources import load_source
 from hf_cifar.data.transforms import Transform
@@ -29,6 +31,15 @@ def test_augmented_batches_do_not_depend_on_the_workers(image_folder):
         return torch.cat([b["pixel_values"] for b in DataLoader(dataset, 8, collate_fn=as_is, num_workers=workers)])
 
     assert torch.equal(epoch(0), epoch(2))
+
+
+def test_a_corrupt_image_is_one_line_from_a_worker_too(tmp_path):
+    folder = write_images(tmp_path / "train", 4).parent
+    (folder / "train" / "green" / "2.png").write_bytes(b"no image")
+    images = load_source(DataConfig(dataset=str(folder))).splits["train"]
+    with pytest.raises(CorruptImageError) as caught:
+        list(in_order(images, Transform(processor(24)), 4, workers=2))
+    assert "\n" not in str(caught.value) and "green/2.png" in str(caught.value)
 
 
 def test_labels_go_with_their_images(image_folder):

@@ -198,3 +198,8 @@ def test_split_names():
         "test",
         None,
     ]
+
+
+def test_a_hub_dataset_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(InputError, match=r"dataset nobody/nothing cannot be loaded from Hub or cache .*--dataset DIR"):
+        load_source(DataConfig(dataset="nobody/nothing"))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import processor
 from PIL import Image
-from transformers import AutoImageProcessor, ConvNextImageProcessor
+from transformers import AutoImageProcessor, CLIPImageProcessor, ConvNextImageProcessor
 
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.transforms import Transform, dataset_statistics
@@ -105,5 +105,7 @@ def test_fitting_changes_only_what_was_asked_for():
     after = fit_processor(processor(64), 96, None).to_dict()
     assert dict(after["size"]) == {"height": 96, "width": 96}
     assert {**after, "size": None} == {**before, "size": None}
+    clip = fit_processor(CLIPImageProcessor(size={"shortest_edge": 256}, crop_size=224), 112, None)
+    assert dict(clip.size) == {"shortest_edge": 128} and dict(clip.crop_size) == {"height": 112, "width": 112}
     crop = fit_processor(ConvNextImageProcessor(size={"shortest_edge": 224}), 64, None)
     assert dict(crop.size) == {"shortest_edge": 64} and crop.crop_pct == ConvNextImageProcessor().crop_pct

@@ -1,0 +1,70 @@
+"""What is refused, and what goes on from the cache, where the network does not answer."""
+
+import os
+
+import pytest
+
+from hf_cifar import connection, preflight
+from hf_cifar.config import RunConfig, nested
+from hf_cifar.errors import InputError
+
+
+@pytest.fixture
+def no_network(monkeypatch, tmp_path):
+    monkeypatch.setattr(connection, "reachable", lambda url: False)
+    monkeypatch.setattr(preflight, "reachable", lambda url: False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")
+    monkeypatch.delenv("HF_DATASETS_CACHE", raising=False)
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    return tmp_path
+
+
+def config(**values) -> RunConfig:
+    return RunConfig.build(nested(values))
+
+
+def test_cached_dataset_and_weights_are_used_offline(no_network):
+    (no_network / "hf" / "datasets" / "uoft-cs___cifar10").mkdir(parents=True)
+    weights = no_network / "torch" / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"")
+    preflight.check(config())
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        ({"dataset": "user/flowers", "weights": "none"}, "dataset user/flowers is not cached"),
+        ({"dataset": "digits", "model": "user/net"}, "model user/net is not cached"),
+        ({"dataset": "digits", "weights": "user/net"}, "model user/net is not cached"),
+        ({"dataset": "digits"}, "IMAGENET1K_V1 weights of resnet18 are not cached"),
+    ],
+)
+def test_what_is_out_of_reach_is_named_with_the_ways_out(no_network, values, what):
+    with pytest.raises(InputError, match=what) as caught:
+        preflight.check(config(**values))
+    for way in ("--dataset DIR", "--weights FILE", "--recipe demo"):
+        assert way in str(caught.value)
+
+
+def test_local_work_asks_nothing_of_the_network(monkeypatch, image_folder, tiny_model):
+    def refuse(*args):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(connection, "reachable", refuse)
+    monkeypatch.setattr(preflight, "reachable", refuse)
+    preflight.check(config(dataset=str(image_folder), model=str(tiny_model)))
+    preflight.check(config(recipe="demo"))
+    preflight.check(config(dataset="digits", weights="none"))
+
+
+def test_an_unreachable_server_is_found_out_without_waiting():
+    assert not connection.reachable("http://127.0.0.1:9")
+
+
+def test_hub_ids():
+    assert connection.is_hub_id("google/vit-base-patch16-224")
+    assert not any(connection.is_hub_id(name) for name in ("cifar10", "a/b/c", "./a", "../shared", "/tmp/x"))
