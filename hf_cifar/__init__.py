@@ -14,6 +14,8 @@ _HOME = {
     "freeze": "hf_cifar.training.freezing",
     "unfreeze": "hf_cifar.training.freezing",
     "FreezeCallback": "hf_cifar.training.freezing",
+    "TorchvisionResNetConfig": "hf_cifar.models.resnet",
+    "TorchvisionResNetForImageClassification": "hf_cifar.models.resnet",
 }
 __all__ = list(_HOME)
 
