@@ -22,6 +22,7 @@ class _Parser(argparse.ArgumentParser):
     """An `ArgumentParser` whose errors are `InputError`s."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise what `main` turns into one line and exit status 2."""
         raise InputError(message)
 
 

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ class FeatureCache:
         width = head(model).in_features
         transform = Transform(self.processor)
         workers = default_workers(device) if workers is None else workers
-        everything = LabeledImages(images.name, images.rows, images.labels, rows, images.fingerprint)
+        everything = replace(images, index=rows)
         with progress(None, f"features of {images.name}", "image", total=len(rows)) as bar:
             for first in range(0, len(rows), PART_ROWS):
                 part = everything.select(np.arange(first, min(first + PART_ROWS, len(rows))))

@@ -119,6 +119,7 @@ class _Problem:
         last = {"loss": 0.0}
 
         def closure() -> torch.Tensor:
+            """The penalised loss at `theta`, its gradient left there, as `torch.optim.LBFGS` asks for it."""
             optimizer.zero_grad()
             turned = theta * scale
             logits = torch.addmm(turned[-1].float(), self.turned, turned[:-1].float())

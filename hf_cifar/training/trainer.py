@@ -48,7 +48,7 @@ class GridTrainer(Trainer):
         if self.optimizer is None:
             groups = [
                 {"params": list(head.parameters()), "lr": rate}
-                for head, rate in zip(self.heads.heads, self.learning_rates, strict=True)
+                for head, rate in zip(self.heads.layers, self.learning_rates, strict=True)
             ]
             if self.args.optim == "sgd":
                 self.optimizer = torch.optim.SGD(
