@@ -2,20 +2,25 @@
 
 import argparse
 import json
+import signal
 import sys
 import traceback
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
-from hf_cifar.config import RunConfig, flag, flags, nested, read_yaml
-from hf_cifar.errors import InputError, hint
-from hf_cifar.run_folder import RUN_FILE
+from hf_cifar.config import TRAIN_BATCH_SIZE, RunConfig, flag, flags, nested, read_yaml
+from hf_cifar.errors import InputError, Interrupted, TrainingError, hint
+from hf_cifar.processes import is_main, rank
+from hf_cifar.run_folder import RUN_FILE, adds_to_probe
 
 EPILOG = """\
 Every field of transformers.TrainingArguments is a flag too and wins over the recipe, such as
-  --learning-rate 0.01 --num-train-epochs 20 --per-device-train-batch-size 64 --dataloader-num-workers 4
+  --learning-rate 0.01 --num-train-epochs 20 --train-batch-size 64 --dataloader-num-workers 4
+(--train-batch-size counts the images of a batch over all processes). With --stage lpft they are for the fine-tuning,
+--probe-learning-rate and its like for the probe; what says how to compute, such as the workers, holds in both.
 The last line of standard output is one JSON object.
-Exit status: 0 done, 2 the request or its input is wrong, 1 anything else, 130 interrupted."""
+Exit status: 0 done, 2 the request or its input is wrong, 1 anything else, 130 Ctrl-C, 143 SIGTERM."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,18 +42,28 @@ def parse(arguments: list[str]) -> RunConfig:
     values = vars(given)
     values.pop("debug")
     file = values.pop("config", None)
-    values.update(_training_arguments(rest))
+    ours, rest = _training_arguments(rest)
+    of_probe, rest = _training_arguments([_of_probe(item) for item in rest])
+    _refuse_unknown(rest)
+    values.update(ours)
     layers = [read_yaml(Path(file)) if file else {}, nested(values)]
+    if of_probe:
+        layers.append({"probe": {"training": of_probe}})
     config = RunConfig.build(*layers)
-    if config.resume and (config.folder / RUN_FILE).is_file():
+    file = config.folder / RUN_FILE
+    if file.is_file() and (config.resume or adds_to_probe(config)):
         # What was said when the run was started holds, and need not be said again.
-        config = RunConfig.build(read_yaml(config.folder / RUN_FILE), *layers)
+        before = read_yaml(file)
+        if not config.resume:
+            before.pop("finetune", None)
+        config = RunConfig.build(before, *layers)
     return config
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a stage as the command line asks; return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, _stop)
     try:
         config = parse(arguments)
         # Fails before the heavy imports, within seconds, where nothing can come of the request.
@@ -59,24 +74,38 @@ def main(arguments: list[str] | None = None) -> int:
 
         _hush_libraries()
         result = run(config)
-        print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
+        if is_main():
+            print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
         return 0
-    except KeyboardInterrupt:
-        print("interrupted: the same command with --resume goes on from the last checkpoint", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as interruption:
+        if not isinstance(interruption, Interrupted):
+            interruption = Interrupted(signal.SIGINT)
+        _complain(str(interruption))
+        return 128 + interruption.number
     except BrokenPipeError:
         return 1
     except Exception as error:
         if "--debug" in arguments:
             traceback.print_exc()
         if isinstance(error, InputError):
-            print(f"error: {error}", file=sys.stderr)
+            _complain(f"error: {error}")
             return 2
-        print(
-            f"error: {type(error).__name__}: {' '.join(str(error).split())} (--debug shows the traceback)",
-            file=sys.stderr,
-        )
+        if isinstance(error, TrainingError):
+            _complain(f"error: {error}")
+            return 1
+        _complain(f"error: {type(error).__name__}: {' '.join(str(error).split())} (--debug shows the traceback)")
         return 1
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """What SIGTERM does but while a `Trainer` trains: what is done so far is kept, by parts and checkpoints."""
+    raise Interrupted(number)
+
+
+def _complain(line: str) -> None:
+    """The one line that says why there is no result."""
+    where = "" if is_main() else f"[process {rank()}] "
+    print(where + line, file=sys.stderr)
 
 
 def _hush_libraries() -> None:
@@ -103,13 +132,14 @@ def _parser() -> _Parser:
         plain = isinstance(item.default, (str, int, float)) and item.default is not False
         text = item.metadata["help"] + (f" (default: {item.default})" if plain else "")
         if item.type is bool:
-            parser.add_argument(flag(name), action=argparse.BooleanOptionalAction, help=text)
+            parser.add_argument(flag(name), action=argparse.BooleanOptionalAction, dest=name, help=text)
             continue
         parser.add_argument(
             flag(name),
             type=_reader(item.type),
             choices=item.metadata["choices"],
-            metavar=item.metadata["metavar"],
+            dest=name,
+            metavar=item.metadata["metavar"] or name.upper(),
             help=text.replace("%", "%%"),
         )
     parser.add_argument("--debug", action="store_true", default=False, help="show the traceback of an error")
@@ -141,23 +171,35 @@ def _dashed(argument: str) -> str:
     return name.replace("_", "-") + equals + value
 
 
-def _training_arguments(rest: list[str]) -> dict[str, Any]:
-    """The flags that are not ours, as fields of TrainingArguments; only those that were given."""
+def _of_probe(argument: str) -> str:
+    """`--probe-num-train-epochs`, which with lpft is the probe's alone, as the training argument that it is."""
+    return argument.replace("--probe-", "--", 1) if argument.startswith("--probe-") else argument
+
+
+def _training_arguments(rest: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """The flags that are not ours, as fields of TrainingArguments, only those that were given; and what is left."""
     if not rest:
-        return {}
+        return {}, []
     if not rest[0].startswith("--"):
         raise InputError(f"unexpected argument {rest[0]!r}: options start with --")
     from transformers import HfArgumentParser, TrainingArguments
 
     theirs = HfArgumentParser(TrainingArguments, allow_abbrev=False)  # type: ignore[arg-type]
     theirs.error = _Parser.error.__get__(theirs)  # type: ignore[method-assign]
+    theirs.add_argument(flag(TRAIN_BATCH_SIZE), type=int)
     for action in theirs._actions:
         action.default = argparse.SUPPRESS
     given, unknown = theirs.parse_known_args(rest)
-    if unknown:
-        known = [flag(name) for name in flags()] + ["--config", "--debug"]
-        known += [flag(name) for name in TrainingArguments.__dataclass_fields__]
-        name = next((item for item in unknown if item.startswith("--")), unknown[0])
-        name = name.partition("=")[0]
-        raise InputError(f"unknown option {name!r}: {hint(name, known)}--help lists the options")
-    return vars(given)
+    return vars(given), unknown
+
+
+def _refuse_unknown(rest: list[str]) -> None:
+    if not rest:
+        return
+    from transformers import TrainingArguments
+
+    known = [flag(name) for name in flags()] + ["--config", "--debug", flag(TRAIN_BATCH_SIZE)]
+    known += [flag(name) for name in TrainingArguments.__dataclass_fields__]
+    name = next((item for item in rest if item.startswith("--")), rest[0])
+    name = name.partition("=")[0]
+    raise InputError(f"unknown option {name!r}: {hint(name, known)}--help lists the options")

@@ -1,5 +1,6 @@
-"""The one error a user can mend, and the nearest-name hint that goes into it."""
+"""What ends a run early in one line, and the nearest-name hint that goes into it."""
 
+import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -9,6 +10,30 @@ class InputError(Exception):
 
     The message is one line that says what is wrong, where, and what to do.
     """
+
+
+class TrainingError(Exception):
+    """Training cannot go on: the command line exits with status 1.
+
+    The message is one line that says what happened, when, and what to try.
+    """
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the run to stop: the command line exits with status 128 + its number.
+
+    Args:
+        number: of the signal.
+        saved: the checkpoint that was made, if training had begun.
+    """
+
+    def __init__(self, number: int, saved: str | None = None) -> None:
+        self.number = number
+        self.saved = saved
+        where = f"checkpoint {saved} is saved; " if saved else ""
+        super().__init__(
+            f"interrupted by {signal.Signals(number).name}: {where}the same command with --resume goes on from there"
+        )
 
 
 def hint(name: str, known: Iterable[str]) -> str:

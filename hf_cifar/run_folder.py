@@ -3,16 +3,19 @@
 import json
 import platform
 import shutil
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hf_cifar import processes
 from hf_cifar.config import PROVENANCE, RunConfig, read_yaml, to_yaml
 from hf_cifar.errors import InputError
 from hf_cifar.files import write_json, write_text
 
 RUN_FILE = "run.yaml"
 SPLITS_FILE = "splits.json"
+METRICS_FILE = "metrics.json"
 DESCRIPTION = (RUN_FILE, SPLITS_FILE)
 LIBRARIES = (
     "hf_cifar",
@@ -29,11 +32,41 @@ LIBRARIES = (
 )
 
 
+@dataclass(frozen=True)
+class StageFolder:
+    """What one stage leaves behind, in `runs/NAME/STAGE`.
+
+    Attributes:
+        path: of the folder.
+    """
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where `Trainer` keeps what `--resume` needs."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The saved model, which opens anywhere."""
+        return self.path / "model"
+
+    @property
+    def metrics(self) -> Path:
+        """The file that is written last: with it the stage is done."""
+        return self.path / METRICS_FILE
+
+    def done(self) -> dict[str, Any] | None:
+        """The metrics of a stage that is done, or None."""
+        return json.loads(self.metrics.read_text()) if self.metrics.is_file() else None
+
+
 class RunFolder:
-    """`runs/NAME`, claimed for one stage of one configuration.
+    """`runs/NAME`, claimed for one run.
 
     Args:
-        config: names the folder and the stage, and says whether an older run there is resumed or replaced.
+        config: names the folder and the stages, and says whether an older run there is resumed or replaced.
 
     Raises:
         InputError: the folder is in use, and neither was asked for, or the run there is another one.
@@ -42,44 +75,41 @@ class RunFolder:
     def __init__(self, config: RunConfig) -> None:
         self.config = config
         self.path = config.folder
-        self.stage = self.path / config.stage
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--output-dir {self.path} is a file: give a folder")
-        if config.resume:
+        self.adds_to_probe = adds_to_probe(config)
+        if config.resume or self.adds_to_probe:
             self._refuse_another_run()
-        elif not config.overwrite and self._in_use():
+        if not config.resume and not config.overwrite and self._in_use():
             raise InputError(
                 f"--output-dir {self.path} is in use: --resume goes on with the run there, --overwrite replaces it"
             )
 
+    def stage(self, name: str) -> StageFolder:
+        """The folder of one stage."""
+        return StageFolder(self.path / name)
+
     def claim(self) -> None:
-        """Make the folder, and with `--overwrite` remove what an older run of the stage left there."""
-        if self.config.overwrite:
-            for name in DESCRIPTION:
-                (self.path / name).unlink(missing_ok=True)
-            shutil.rmtree(self.stage, ignore_errors=True)
-        self.stage.mkdir(parents=True, exist_ok=True)
-
-    @property
-    def checkpoints(self) -> Path:
-        """Where `Trainer` keeps what `--resume` needs."""
-        return self.stage / "checkpoints"
-
-    @property
-    def model(self) -> Path:
-        """The saved model, which opens anywhere."""
-        return self.stage / "model"
-
-    def finished(self) -> dict[str, Any] | None:
-        """With `--resume`, the metrics of a stage that is done: `metrics.json` is written last."""
-        path = self.stage / "metrics.json"
-        if not self.config.resume:
-            return None
-        return json.loads(path.read_text()) if path.is_file() else None
+        """Make the folders, and with `--overwrite` remove what an older run of the stages left there."""
+        if processes.is_main():
+            if self.config.overwrite:
+                for name in () if self.adds_to_probe else DESCRIPTION:
+                    (self.path / name).unlink(missing_ok=True)
+                # Whatever was fine-tuned came from the probe that is replaced.
+                for name in {*self.config.stages, "finetune"}:
+                    shutil.rmtree(self.path / name, ignore_errors=True)
+            for name in self.config.stages:
+                self.stage(name).path.mkdir(parents=True, exist_ok=True)
+        processes.wait_for_all()
 
     def describe(self, provenance: dict[str, Any], splits: dict[str, Any]) -> None:
         """Write `run.yaml`, with which the run can be repeated, and the indices of its splits."""
-        values = {**self.config.to_dict(), PROVENANCE: {**provenance, "versions": versions()}}
+        if not processes.is_main():
+            return
+        values = self.config.to_dict()
+        if self.adds_to_probe:
+            values |= {"stage": "lpft", "probe": self._before().to_dict()["probe"]}
+        values[PROVENANCE] = {**provenance, "versions": versions()}
         write_text(self.path / RUN_FILE, to_yaml(values))
         write_json(self.path / SPLITS_FILE, splits)
 
@@ -87,18 +117,40 @@ class RunFolder:
         """Whether anything is there but what a run leaves that failed before it had any result."""
         if not self.path.exists():
             return False
-        others = any(item.name not in (*DESCRIPTION, self.stage.name) for item in self.path.iterdir())
-        return others or any(item.is_file() for item in self.stage.rglob("*"))
+        kept = ("probe",) if self.adds_to_probe else ()
+        ours = (*DESCRIPTION, *self.config.stages, *kept)
+        others = any(item.name not in ours for item in self.path.iterdir())
+        stages = [self.path / name for name in self.config.stages if name not in kept]
+        return others or any(item.is_file() for stage in stages for item in stage.rglob("*"))
+
+    def _before(self) -> RunConfig:
+        return RunConfig.build(read_yaml(self.path / RUN_FILE))
 
     def _refuse_another_run(self) -> None:
-        file = self.path / RUN_FILE
-        if not file.is_file():
+        if not (self.path / RUN_FILE).is_file():
             return
-        for name, (before, now) in _differences(RunConfig.build(read_yaml(file)).to_dict(), self.config.to_dict()):
+        before = self._before()
+        if not self.adds_to_probe and not set(self.config.stages) <= set(before.stages):
             raise InputError(
-                f"--resume: the run in {self.path} has {name} {before!r}, not {now!r}; "
+                f"--resume: the run in {self.path} is of --stage {before.stage}, not {self.config.stage}; "
                 "leave the option out, or start anew with --overwrite"
             )
+        # A probe that is done says nothing of how it is fine-tuned, but all of images, labels and backbone.
+        done = set() if self.config.resume and self.stage("finetune").checkpoints.exists() else {"finetune"}
+        free = {"augmentation", "momentum", "probe", *done} if self.adds_to_probe else set()
+        for name, (was, now) in _differences(before.to_dict(), self.config.to_dict()):
+            if name.partition(".")[0] not in free:
+                raise InputError(
+                    f"{'--resume' if self.config.resume else '--output-dir'}: the run in {self.path} has {name} {was!r}, "
+                    f"not {now!r}; leave the option out, or start anew with "
+                    + ("--overwrite" if self.config.resume else "another --output-dir")
+                )
+
+
+def adds_to_probe(config: RunConfig) -> bool:
+    """Whether a run fine-tunes the probe that its folder holds already."""
+    probe = StageFolder(config.folder / "probe")
+    return config.stages == ("finetune",) and config.finetune.from_ is None and probe.metrics.is_file()
 
 
 def versions() -> dict[str, str]:
@@ -112,6 +164,6 @@ def _differences(before: dict[str, Any], now: dict[str, Any], where: str = "") -
         one, other = before.get(key), now.get(key)
         if isinstance(one, dict) and isinstance(other, dict):
             found += _differences(one, other, f"{where}{key}.")
-        elif one != other and key not in ("output_dir", "recipe"):
+        elif one != other and key not in ("output_dir", "recipe", "stage"):
             found.append((where + key, (one, other)))
     return found

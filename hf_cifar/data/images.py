@@ -31,6 +31,7 @@ class LabeledImages:
         labels: int64 [rows of the split], each an index into the label names.
         index: int64 [n], the rows of the split that these are, in order.
         fingerprint: changes when the content of the split changes.
+        part: what the run uses them for, train, validation or test; empty before that is settled.
     """
 
     name: str
@@ -38,6 +39,7 @@ class LabeledImages:
     labels: np.ndarray
     index: np.ndarray
     fingerprint: str
+    part: str = ""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -50,6 +52,18 @@ class LabeledImages:
     def select(self, positions: np.ndarray) -> "LabeledImages":
         """The images at some positions of this selection; `index` still counts rows of the split."""
         return replace(self, index=self.index[positions])
+
+    def refuse_test(self, chosen: str) -> None:
+        """Nothing may be chosen on these images if they are the test split.
+
+        Args:
+            chosen: what would be.
+
+        Raises:
+            ValueError: they are.
+        """
+        if self.part == "test":
+            raise ValueError(f"{chosen} must be chosen on validation, never on test")
 
     def decode(self, positions: Sequence[int] | np.ndarray) -> list[Image.Image]:
         """RGB images at some positions.

@@ -76,7 +76,8 @@ def make_splits(source: Source, config: DataConfig, seed: int) -> Splits:
             origin[name] += f"; {limit} of its images, chosen by seed {seed}"
         if len(found[name]) == 0:
             raise InputError(f"{name} has no images: the dataset is too small to hold any out")
-    return Splits(found["train"], found["validation"], found["test"], origin, num_corrupt)
+    marked = {name: replace(images, part=name) for name, images in found.items()}
+    return Splits(marked["train"], marked["validation"], marked["test"], origin, num_corrupt)
 
 
 def _hold_out(images: LabeledImages, fraction: float, seed: int) -> tuple[LabeledImages, LabeledImages]:

@@ -1,6 +1,6 @@
 """What the network sees: the image processor's tensor, and augmentation in front of it for training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from hf_cifar.data.augmentation import augmentation_for, drawn_by
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.splits import stratified_choice
 
@@ -16,8 +17,6 @@ CIFAR10_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog",
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2470, 0.2435, 0.2616)
 STATISTICS_IMAGES = 5_000
-
-Augmentation = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Transform:
@@ -29,15 +28,29 @@ class Transform:
     Args:
         processor: a `transformers` image processor.
         augmentation: applied before the processor, to uint8 tensors [3, height, width].
+        random_erasing: probability that a rectangle of the processor's tensor is set to 0, the mean colour.
         seed: with the epoch and the image's number it fixes every random draw, however many workers there are and
             wherever training was resumed.
     """
 
-    def __init__(self, processor: Any, augmentation: str = "none", seed: int = 0) -> None:
+    def __init__(
+        self, processor: Any, augmentation: str = "none", seed: int = 0, *, random_erasing: float = 0.0
+    ) -> None:
         self.processor = processor
         self.augmentation = augmentation
+        self.erase = v2.RandomErasing(random_erasing) if random_erasing else None
         self.seed = seed
-        self.epoch = 0
+        # In shared memory, so that the workers of a loader that outlive an epoch see the next one.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the augmentation draws for."""
+        return int(self._epoch)
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch.fill_(epoch)
 
     def __call__(self, images: Sequence[Image.Image], numbers: Sequence[int]) -> torch.Tensor:
         """RGB images to float32 [n, 3, image size, image size].
@@ -48,23 +61,16 @@ class Transform:
         """
         tensors = [v2.functional.pil_to_tensor(image) for image in images]
         if self.augmentation != "none":
-            tensors = [self._augmented(tensor, int(number)) for tensor, number in zip(tensors, numbers, strict=True)]
-        return self.processor(images=tensors, return_tensors="pt")["pixel_values"]
-
-    def _augmented(self, image: torch.Tensor, number: int) -> torch.Tensor:
-        draw = int(np.random.SeedSequence([self.seed, self.epoch, number]).generate_state(1)[0])
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(draw)
-            return AUGMENTATIONS[self.augmentation](image.shape[-2], image.shape[-1])(image)
-
-
-def _standard(height: int, width: int) -> Augmentation:
-    """CIFAR's usual augmentation: crop after padding by an eighth (4 of 32 pixels), and flip."""
-    padding = [round(width / 8), round(height / 8)]
-    return v2.Compose([v2.RandomCrop((height, width), padding=padding), v2.RandomHorizontalFlip()])
-
-
-AUGMENTATIONS: dict[str, Callable[[int, int], Augmentation]] = {"standard": _standard}
+            for place, number in enumerate(numbers):
+                change = augmentation_for(self.augmentation, *tensors[place].shape[-2:])
+                with drawn_by(self.seed, self.epoch, number):
+                    tensors[place] = change(tensors[place])
+        pixels: torch.Tensor = self.processor(images=tensors, return_tensors="pt")["pixel_values"]
+        if self.erase is not None:
+            for place, number in enumerate(numbers):
+                with drawn_by(self.seed, self.epoch, number, 1):
+                    pixels[place] = self.erase(pixels[place])
+        return pixels
 
 
 def dataset_statistics(train: LabeledImages, label_names: list[str], seed: int) -> tuple[list[float], list[float]]:

@@ -11,6 +11,7 @@ from hf_cifar.errors import InputError, unknown_name
 BUNDLED = Path(__file__).parent.parent / "bundled"
 TORCHVISION = ("resnet18", "resnet34", "resnet50")
 NAMES = (*TORCHVISION, "resnet18-mini")
+MODEL_PLACES = ("", "model", "finetune/model", "probe/model")  # in a model's folder, a stage's, a run's
 DEFAULT_WEIGHTS = "IMAGENET1K_V1"
 
 
@@ -45,6 +46,23 @@ def locate_model(name: str) -> Location:
     if is_hub_id(name):
         return Location("hub", name)
     raise unknown_name("model", name, NAMES)
+
+
+def locate_start(name: str) -> Location:
+    """What `--from` points at: a model's folder, a stage, a run (its last stage), or a Hub id.
+
+    Raises:
+        InputError: no such folder, or none that holds a saved model.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        for place in MODEL_PLACES:
+            if (path / place / "config.json").is_file():
+                return Location("folder", str(path / place))
+        raise InputError(f"--from {name} holds no saved model: give a run, one of its stages, or a model's folder")
+    if is_hub_id(name):
+        return Location("hub", name)
+    raise InputError(f"--from {name}: no such folder")
 
 
 def locate_weights(name: str) -> Location:

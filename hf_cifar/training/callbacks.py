@@ -1,7 +1,5 @@
-"""What watches a training run: its history, its progress bar, its epochs and its checkpoints."""
+"""What watches a training run: its history, its progress bar, its epochs, and when it is time to stop."""
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +7,9 @@ from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_cifar.data.loader import ImageDataset
-from hf_cifar.files import write_text
+from hf_cifar.files import write_csv
 from hf_cifar.progress import progress
 
-COMPLETE = "complete"
 LEADING_COLUMNS = ("epoch", "step", "strength", "iterations", "seconds", "loss", "learning_rate")
 
 
@@ -30,6 +27,8 @@ class HistoryCallback(TrainerCallback):
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Add the newest entry of the log to the file."""
+        if not state.is_world_process_zero:
+            return
         rows: dict[float, dict[str, Any]] = {}
         for entry in state.log_history:
             if "train_runtime" in entry:
@@ -84,46 +83,68 @@ class ProgressCallback(TrainerCallback):
 
 
 class EpochCallback(TrainerCallback):
-    """Tells the training images which epoch it is, before the loader makes its first batch of it."""
+    """Tells the training images, and the order they come in, which epoch it is, before its first batch is made.
 
-    def __init__(self, dataset: ImageDataset) -> None:
+    Args:
+        dataset: of images; None where cached features are trained on.
+    """
+
+    def __init__(self, dataset: ImageDataset | None = None) -> None:
         self.dataset = dataset
 
     def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        train_dataloader: Any = None,
+        **kwargs: Any,
     ) -> None:
-        """Let the augmentation draw as it does in this epoch."""
-        self.dataset.set_epoch(int(state.epoch or 0))
+        """Let order and augmentation be those of this epoch."""
+        epoch = int(state.epoch or 0)
+        train_dataloader.batch_sampler.set_epoch(epoch)
+        if self.dataset is not None:
+            self.dataset.set_epoch(epoch)
 
 
-class CompleteCallback(TrainerCallback):
-    """Marks a checkpoint once all of it is written, so that half of one is never taken for a whole."""
+class EarlyStoppingCallback(TrainerCallback):
+    """Stops when a validation metric has not got better for some epochs.
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Put the mark into the newest checkpoint."""
-        write_text(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / COMPLETE, "")
+    Args:
+        metric: its name among the validation metrics.
+        greater_is_better: which way better is.
+        patience: epochs.
+    """
 
+    def __init__(self, metric: str, greater_is_better: bool, patience: int) -> None:
+        self.metric = metric
+        self.greater_is_better = greater_is_better
+        self.patience = patience
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint in a folder, or None."""
-    found = [path for path in folder.glob("checkpoint-*") if (path / COMPLETE).is_file()]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Stop after this epoch, if it is time."""
+        if self.due(state):
+            control.should_training_stop = True
+
+    def due(self, state: TrainerState) -> bool:
+        """Whether the history says that training is to stop; so a resumed run knows it too."""
+        name = f"eval_{self.metric}"
+        values = [entry[name] if self.greater_is_better else -entry[name] for entry in state.log_history if name in entry]
+        return len(values) > self.patience and max(values[-self.patience :]) <= max(values[: -self.patience])
 
 
 def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Rows as CSV, with every column that any of them has; what is kept a head (`NAME/RATE`) goes by its rate."""
-    columns = sorted({name for row in rows for name in row}, key=_column_place)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    """Rows as CSV, with every column that any of them has; what is kept a head (`NAME/RATE`) goes by its rate.
+
+    What is kept a layer group (`NAME/GROUP`) keeps the order that it is first met in.
+    """
+    write_csv(path, rows, sorted(dict.fromkeys(name for row in rows for name in row), key=_column_place))
 
 
 def _column_place(name: str) -> tuple[int, str, float]:
-    kind, _, rate = name.partition("/")
-    return (
-        LEADING_COLUMNS.index(kind) if kind in LEADING_COLUMNS else len(LEADING_COLUMNS),
-        kind,
-        float(rate or -1),
-    )
+    kind, _, part = name.partition("/")
+    place = LEADING_COLUMNS.index(kind) if kind in LEADING_COLUMNS else len(LEADING_COLUMNS)
+    try:
+        return place, kind, float(part or -1)
+    except ValueError:
+        return place, kind, 0.0

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,12 @@ import torch
 from filelock import FileLock
 from transformers import PreTrainedModel
 
+from hf_cifar import processes
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.loader import default_workers, in_order
 from hf_cifar.data.transforms import Transform
+from hf_cifar.errors import InputError
+from hf_cifar.files import write_json
 from hf_cifar.models.anatomy import head, head_name, pooled_features
 from hf_cifar.progress import progress
 
@@ -92,26 +96,31 @@ class FeatureCache:
     def features(self, images: LabeledImages, workers: int | None = None) -> Features:
         """The features of some images: what the cache lacks is computed, in one pass, and added to it.
 
-        Memory does not grow with the number of images.
+        Memory does not grow with the number of images. Several processes each compute a part.
 
         Raises:
             CorruptImageError: an image cannot be read.
+            InputError: several processes do not see the same cache folder.
         """
         description = self.describe(images)
         key = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:24]
         folder = self.folder / key
         folder.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        missing = np.setdiff1d(images.index, _rows(_part_folders(folder)))
+        missing = processes.from_main(_missing(images, folder))
         if len(missing):
-            with FileLock(folder / "lock"):
+            # The lock is the main process's; the others wait for what it broadcasts.
+            with FileLock(folder / "lock") if processes.is_main() else nullcontext():
                 # Another run may have filled it while this one waited; no other writes now, so what is aside is dead.
-                missing = np.setdiff1d(images.index, _rows(_part_folders(folder)))
-                for leftover in folder.glob(".aside-*"):
-                    shutil.rmtree(leftover)
-                if len(missing):
-                    (folder / "key.json").write_text(json.dumps(description, indent=2))
-                    self._extract(images, missing, folder, workers)
+                if processes.is_main():
+                    for leftover in folder.glob(".aside-*"):
+                        shutil.rmtree(leftover)
+                    write_json(folder / "key.json", description)
+                missing = processes.from_main(_missing(images, folder))
+                mine = missing[processes.share(len(missing))]
+                if len(mine):
+                    self._extract(images, mine, folder, workers)
+                processes.wait_for_all()
         return _opened(folder, images, len(missing), time.perf_counter() - start)
 
     @torch.inference_mode()
@@ -160,6 +169,11 @@ def _part_folders(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*"))
 
 
+def _missing(images: LabeledImages, folder: Path) -> np.ndarray:
+    """The rows of the split, int64, that are wanted and not in the cache."""
+    return np.setdiff1d(images.index, _rows(_part_folders(folder)))
+
+
 def _rows(parts: list[Path]) -> np.ndarray:
     found = [np.load(part / "rows.npy") for part in parts]
     return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
@@ -174,4 +188,6 @@ def _opened(folder: Path, images: LabeledImages, images_read: int, seconds: floa
         where[1, held] = np.arange(len(held))
     parts = [np.load(path / "features.npy", mmap_mode="r") for path in paths]
     part, place = where[:, images.index]
+    if (part < 0).any():
+        raise InputError(f"{folder} is not the same for every process: put --feature-cache on a disk that all share")
     return Features(images.targets, images_read, seconds, parts, part, place)

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel
 
+from hf_cifar.data.loader import take
 from hf_cifar.models.anatomy import head, pooled_features
 from hf_cifar.training.features import Features
 
@@ -16,7 +16,7 @@ from hf_cifar.training.features import Features
 class HeadGrid(nn.Module):
     """Linear heads that see the same features and are trained with different learning rates.
 
-    None feels the others: the loss is the sum of theirs, and each has its own group in the optimizer. All start at
+    None feels the others: `Trainer` gets the sum of their losses, and each has its own group in the optimizer. All start at
     zero, where the problem, which is convex, has no better place to start; so no random draw is in a probe.
 
     Args:
@@ -36,24 +36,18 @@ class HeadGrid(nn.Module):
         """The heads as what they are: weight [labels, features], bias [labels]."""
         return [one for one in self.heads if isinstance(one, nn.Linear)]
 
-    def forward(self, features: torch.Tensor, labels: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
-        """Logits of every head, and the sum of their mean cross-entropies where labels are given.
+    def forward(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Logits of every head.
 
         Args:
             features: float [batch, features].
-            labels: int64 [batch].
 
         Returns:
-            `logits`, float [batch, heads, labels], and `loss`, a scalar.
+            `logits`, float [batch, heads, labels].
         """
         weight = torch.cat([one.weight for one in self.layers])
         bias = torch.cat([one.bias for one in self.layers])
-        logits = nn.functional.linear(features, weight, bias).unflatten(1, (len(self.heads), -1))
-        if labels is None:
-            return {"logits": logits}
-        repeated = labels.repeat_interleave(len(self.heads))
-        loss = nn.functional.cross_entropy(logits.flatten(0, 1), repeated) * len(self.heads)
-        return {"loss": loss, "logits": logits}
+        return {"logits": nn.functional.linear(features, weight, bias).unflatten(1, (len(self.heads), -1))}
 
     def install(self, number: int, model: PreTrainedModel) -> None:
         """Put one of the heads into a classifier."""
@@ -80,14 +74,13 @@ class OnlineProbe(nn.Module):
         self,
         pixel_values: torch.Tensor | None = None,
         features: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """As `HeadGrid.forward`, from pixel values, float [batch, 3, height, width], or from cached features."""
         if features is None:
             assert pixel_values is not None
             with torch.no_grad():
                 features = pooled_features(self.model, pixel_values)
-        result: dict[str, torch.Tensor] = self.heads(features, labels)
+        result: dict[str, torch.Tensor] = self.heads(features)
         return result
 
 
@@ -107,5 +100,5 @@ class FeatureDataset(Dataset):
 
     def __getitems__(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
         """A batch: `features` float32 [n, features] and `labels` int64 [n]."""
-        wanted = np.asarray(positions)
-        return {"features": torch.from_numpy(self.features[wanted]), "labels": self.labels[wanted]}
+        wanted, labels = take(positions, self.labels)
+        return {"features": torch.from_numpy(self.features[wanted]), "labels": labels}

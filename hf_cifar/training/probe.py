@@ -9,28 +9,33 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, TrainingArguments
 
-from hf_cifar.config import ProbeConfig
+from hf_cifar.config import RunConfig
 from hf_cifar.data.loader import ImageDataset, default_workers
 from hf_cifar.data.splits import Splits
 from hf_cifar.data.transforms import Transform
 from hf_cifar.models.anatomy import head
 from hf_cifar.progress import say
-from hf_cifar.run_folder import RunFolder
-from hf_cifar.training.callbacks import (
-    CompleteCallback,
-    EpochCallback,
-    HistoryCallback,
-    ProgressCallback,
-    last_checkpoint,
-    write_history,
-)
+from hf_cifar.run_folder import StageFolder
+from hf_cifar.training.callbacks import EpochCallback, HistoryCallback, ProgressCallback, write_history
+from hf_cifar.training.checkpoints import last_checkpoint
 from hf_cifar.training.features import FeatureCache, Features
 from hf_cifar.training.freezing import FreezeCallback, freeze
+from hf_cifar.training.grid import GridTrainer, best_of, score, scores_of
 from hf_cifar.training.heads import FeatureDataset, HeadGrid, OnlineProbe
 from hf_cifar.training.logistic import solve_path
-from hf_cifar.training.trainer import GridTrainer, best_of, score, scores_of, training_arguments
+from hf_cifar.training.trainer import training_arguments
 
 EVAL_BATCH_SIZE = 1024
+
+
+RESERVED = {
+    name: "the probe computes in float32, as what pipeline answers is computed"
+    for name in ("bf16", "fp16", "bf16_full_eval", "fp16_full_eval")
+} | {
+    "label_smoothing_factor": "only fine-tuning smooths labels",
+    "torch_compile": "only fine-tuning compiles: the probe passes through the backbone once",
+    "auto_find_batch_size": "only fine-tuning needs it: a head takes hardly any memory",
+}
 
 
 @dataclass(frozen=True)
@@ -59,34 +64,27 @@ class Probe:
     """One probe of one model on one dataset.
 
     Args:
-        config: how.
+        config: of the run; how is said by its part `probe`.
         model: the classifier; its backbone stays as it is, bit for bit, and its head is replaced.
         processor: what the images go through.
         splits: the head is fitted on train and chosen on validation; test is looked at once, at the end.
         folder: for checkpoints and history.
-        seed: rules the order of the images and their augmentation.
 
     Raises:
         InputError: training arguments that do not exist or do not fit.
     """
 
     def __init__(
-        self,
-        config: ProbeConfig,
-        model: PreTrainedModel,
-        processor: Any,
-        splits: Splits,
-        folder: RunFolder,
-        seed: int,
+        self, config: RunConfig, model: PreTrainedModel, processor: Any, splits: Splits, folder: StageFolder
     ) -> None:
-        self.config = config
+        self.run_config = config
+        self.config = config.probe
         self.model = model
         self.processor = processor
         self.splits = splits
         self.folder = folder
-        self.seed = seed
-        self.arguments = self._arguments()
-        cache = Path(config.feature_cache).expanduser() if config.feature_cache else None
+        self.arguments = probe_arguments(config, folder)
+        cache = Path(self.config.feature_cache).expanduser() if self.config.feature_cache else None
         freeze(model)
         torch.nn.Module.to(model, self.arguments.device)
         self.cache = FeatureCache(model, processor, cache)
@@ -113,21 +111,6 @@ class Probe:
             self.feature_seconds,
         )
 
-    def _arguments(self) -> TrainingArguments:
-        given = dict(self.config.training)
-        online = self.config.features == "online"
-        arguments = training_arguments(
-            given,
-            self.folder.checkpoints,
-            self.seed,
-            per_device_eval_batch_size=EVAL_BATCH_SIZE,
-            # A rate given by hand means the textbook's loop; the grid's heads all profit from a schedule.
-            lr_scheduler_type="constant" if "learning_rate" in given else "cosine",
-        )
-        if online and "dataloader_num_workers" not in given:
-            arguments.dataloader_num_workers = default_workers(arguments.device)
-        return arguments
-
     def _features(self, part: str) -> Features:
         images = self.splits.parts()[part]
         workers = self.config.training.get("dataloader_num_workers")
@@ -147,31 +130,37 @@ class Probe:
         layer = head(self.model)
         heads = HeadGrid(layer.in_features, layer.out_features, len(rates))
         callbacks: list[Any] = [
-            HistoryCallback(self.folder.stage / "history.csv", len(rates)),
+            HistoryCallback(self.folder.path / "history.csv", len(rates)),
             ProgressCallback("training heads"),
-            CompleteCallback(),
         ]
         module: torch.nn.Module
         train: ImageDataset | FeatureDataset
         if self.config.features == "online":
-            images = ImageDataset(self.splits.train, Transform(self.processor, self.config.augmentation, self.seed))
+            transform = Transform(
+                self.processor,
+                self.run_config.augment["probe"],
+                self.run_config.seed,
+                random_erasing=self.run_config.augmentation.random_erasing,
+            )
+            images = ImageDataset(self.splits.train, transform)
             module, train = OnlineProbe(self.model, heads), images
             callbacks += [FreezeCallback(["model"]), EpochCallback(images)]
         else:
             module, train = heads, FeatureDataset(self._features("train"))
+            callbacks.append(EpochCallback())
         start = time.perf_counter()
         trainer = GridTrainer(
             module,
             self.arguments,
+            resume=last_checkpoint(self.folder.checkpoints) if resume else None,
             train_dataset=train,
             eval_dataset=FeatureDataset(validation),
             callbacks=callbacks,
             heads=heads,
             learning_rates=rates,
-            momentum=self.config.momentum,
+            momentum=self.run_config.momentum,
         )
-        checkpoint = last_checkpoint(self.folder.checkpoints) if resume else None
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        state = trainer.run()
         scores = scores_of(trainer.predict(FeatureDataset(validation)).predictions, validation.labels)
         best = best_of(scores)
         heads.install(best, self.model)
@@ -179,7 +168,7 @@ class Probe:
         for number, rate in enumerate(rates):
             mark = "  <- kept" if number == best and len(rates) > 1 else ""
             say(f"learning rate {rate:<8g} validation accuracy {scores[number][0]:.2%}{mark}")
-        return {"learning_rate": rates[best]}, float(trainer.state.epoch or 0), seconds
+        return {"learning_rate": rates[best]}, float(state.epoch or 0), seconds
 
     def _by_lbfgs(self, validation: Features, resume: bool) -> tuple[dict[str, float], None, float]:
         train = self._features("train")
@@ -200,7 +189,7 @@ class Probe:
             }
             for solution, (accuracy, nll) in zip(solutions, scores, strict=True)
         ]
-        write_history(self.folder.stage / "history.csv", rows)
+        write_history(self.folder.path / "history.csv", rows)
         with torch.no_grad():
             layer.weight.copy_(torch.from_numpy(solutions[best].weight))
             layer.bias.copy_(torch.from_numpy(solutions[best].bias))
@@ -222,3 +211,24 @@ class Probe:
             for first in range(0, len(features), EVAL_BATCH_SIZE)
         ]
         return np.concatenate(batches)
+
+
+def probe_arguments(config: RunConfig, folder: StageFolder) -> TrainingArguments:
+    """The `TrainingArguments` of a probe.
+
+    Raises:
+        InputError: some that do not exist or do not fit.
+    """
+    given = dict(config.probe.training)
+    arguments = training_arguments(
+        given,
+        folder.checkpoints,
+        config.seed,
+        RESERVED,
+        per_device_eval_batch_size=EVAL_BATCH_SIZE,
+        # A rate given by hand means the textbook's loop; the grid's heads all profit from a schedule.
+        lr_scheduler_type="constant" if "learning_rate" in given else "cosine",
+    )
+    if config.probe.features == "online" and "dataloader_num_workers" not in given:
+        arguments.dataloader_num_workers = default_workers(arguments.device)
+    return arguments

@@ -9,19 +9,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel, set_seed
 
+from hf_cifar import processes
 from hf_cifar.config import RunConfig
 from hf_cifar.data.sources import Source, load_source
 from hf_cifar.data.splits import Splits, make_splits
 from hf_cifar.data.transforms import dataset_statistics
 from hf_cifar.evaluation.evaluator import evaluate_logits, save_predictions
+from hf_cifar.evaluation.predict import predict_logits
 from hf_cifar.files import write_json
 from hf_cifar.models.anatomy import head
-from hf_cifar.models.build import BuiltModel, build_model, fit_processor
+from hf_cifar.models.build import build_model, fit_processor
 from hf_cifar.models.export import save
 from hf_cifar.progress import say
-from hf_cifar.run_folder import RunFolder, versions
-from hf_cifar.training.probe import Probe, ProbeResult
+from hf_cifar.run_folder import RunFolder, StageFolder, versions
+from hf_cifar.training.finetune import Finetune, finetune_arguments
+from hf_cifar.training.probe import Probe, probe_arguments
+from hf_cifar.training.start import find_start, warn_of_leak
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,13 @@ class StageResult:
         stage: its name.
         output_dir: the folder of the run.
         metrics: the content of metrics.json.
+        before: the stage before it, where both belong to one run (lpft).
     """
 
     stage: str
     output_dir: Path
     metrics: dict[str, Any]
+    before: "StageResult | None" = None
 
     @property
     def model_dir(self) -> Path:
@@ -46,13 +53,15 @@ class StageResult:
     def summary(self) -> dict[str, Any]:
         """The last line of standard output."""
         test = self.metrics["test"]
+        probe = {} if self.before is None else {"probe_accuracy": self.before.metrics["test"]["accuracy"]}
         return {
-            "stage": self.stage,
+            "stage": self.stage if self.before is None else "lpft",
             "output_dir": str(self.output_dir),
             "model_dir": str(self.model_dir),
             "dataset": self.metrics["dataset"]["id"],
             "accuracy": test["accuracy"],
             "accuracy_ci95": test["accuracy_ci95"],
+            **probe,
             "f1_macro": test["f1_macro"],
             "num_test": test["num_examples"],
             "validation_accuracy": self.metrics["validation"]["accuracy"],
@@ -60,82 +69,172 @@ class StageResult:
         }
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """What a training stage hands over to be measured and saved."""
+
+    model: PreTrainedModel
+    processor: Any
+    weights: str
+    validation_logits: np.ndarray
+    test_logits: np.ndarray
+    train: dict[str, Any]
+
+
 def run(config: RunConfig) -> StageResult:
-    """Run the stage that a configuration names.
+    """Run the stages that a configuration names, and return the last one's result.
 
     Raises:
         InputError: the request, or what it points at, is wrong.
+        TrainingError: training cannot go on, such as with a loss that is no longer a number.
+        Interrupted: a signal came; what is done so far can be gone on from with `resume`.
     """
-    folder = RunFolder(config)
-    metrics = folder.finished()
-    if metrics is not None:
-        say(f"{config.stage} in {folder.path} is done already")
-        return StageResult(config.stage, folder.path, metrics)
-    start = time.perf_counter()
-    source = load_source(config.data)
-    splits = make_splits(source, config.data, config.seed)
-    built = _fitted(build_model(config.model, source.label_names, config.seed), config, source, splits)
-    probe = Probe(config.probe, built.model, built.processor, splits, folder, config.seed)
-    _announce(source, splits, built)
-    folder.claim()
-    folder.describe(_provenance(source, splits, built), _indices(splits))
+    run_folder = RunFolder(config)
+    result: StageResult | None = None
+    data: tuple[Source, Splits] | None = None
+    # Arguments that do not fit are found now, and not when the stages before are done.
+    for stage, arguments in (("probe", probe_arguments), ("finetune", finetune_arguments)):
+        if stage in config.stages:
+            arguments(config, run_folder.stage(stage))
+    for stage in config.stages:
+        folder = run_folder.stage(stage)
+        metrics = folder.done() if config.resume else None
+        if metrics is not None:
+            say(f"{stage} in {run_folder.path} is done already")
+        else:
+            if data is None:
+                source = load_source(config.data)
+                data = source, make_splits(source, config.data, config.seed)
+            metrics = _run_stage(stage, config, *data, run_folder, first=result is None)
+        result = StageResult(stage, run_folder.path, metrics, result)
+    assert result is not None
+    return result
+
+
+def _run_stage(
+    stage: str, config: RunConfig, source: Source, splits: Splits, run_folder: RunFolder, first: bool
+) -> dict[str, Any]:
+    """Run one training stage, save what it came to, and return its metrics."""
+    begun = time.perf_counter()
+    set_seed(config.seed)
+    folder = run_folder.stage(stage)
+    if first:
+        sizes = ", ".join(f"{name} {len(images):,} ({splits.origin[name]})" for name, images in splits.parts().items())
+        say(f"data: {source.name}, {len(source.label_names)} classes; {sizes}")
+        for name, count in splits.num_corrupt.items():
+            if count:
+                say(f"warning: {count} images of {name} cannot be read and are left out")
+    outcome = (_probe if stage == "probe" else _finetune)(config, source, splits, run_folder, folder)
+    if processes.is_main():
+        save(outcome.model, outcome.processor, folder.model)
+    metrics = _metrics(stage, config, source, splits, outcome)
+    metrics["train"]["seconds"] = time.perf_counter() - begun
+    if processes.is_main():
+        index, labels = splits.test.index, splits.test.targets
+        save_predictions(folder.path / "predictions.parquet", outcome.test_logits, labels, index)
+        write_json(folder.metrics, metrics)
+    processes.wait_for_all()
+    _report(stage, metrics, folder)
+    return metrics
+
+
+def _probe(
+    config: RunConfig, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder
+) -> _Outcome:
+    built = build_model(config.model, source.label_names, config.seed)
+    processor = _fitted(built.processor, config, source, splits)
+    probe = Probe(config, built.model, processor, splits, folder)
+    say(f"model: {built.origin}")
+    _claim(run_folder, source, splits, built.origin)
     result = probe.run(config.resume)
-    save(built.model, built.processor, folder.model)
-    metrics = _metrics(config, source, splits, built, result, time.perf_counter() - start)
-    save_predictions(folder.stage / "predictions.parquet", result.test_logits, splits.test.targets, splits.test.index)
-    write_json(folder.stage / "metrics.json", metrics)
-    _report(metrics, folder)
-    return StageResult(config.stage, folder.path, metrics)
+    layer = head(built.model)
+    train = {
+        "solver": config.probe.solver,
+        "features": config.probe.features,
+        "augmentation": config.augment["probe"],
+        "chosen": result.chosen,
+        "epochs": result.epochs,
+        "feature_seconds": result.feature_seconds,
+        "head_seconds": result.head_seconds,
+        "images_through_backbone": result.images_read,
+        "images_per_second": len(splits.train) * (result.epochs or 1.0) / result.head_seconds,
+        "trainable_parameters": layer.weight.numel() + layer.bias.numel(),
+    }
+    return _Outcome(built.model, processor, built.origin, result.validation_logits, result.test_logits, train)
 
 
-def _fitted(built: BuiltModel, config: RunConfig, source: Source, splits: Splits) -> BuiltModel:
-    """The model with a processor of the size and normalisation that were asked for."""
+def _finetune(
+    config: RunConfig, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder
+) -> _Outcome:
+    start = find_start(config, source.label_names)
+    of_this_run = config.finetune.from_ is None and run_folder.stage("probe").done() is not None
+    # A probe's processor is fitted already; what it was fitted to goes with its weights.
+    processor = start.processor if of_this_run else _fitted(start.processor, config, source, splits)
+    finetune = Finetune(config, start, processor, splits.train, splits.validation, source.label_names, folder)
+    say(f"fine-tuning starts from {start.origin}: {start.weights}")
+    warn_of_leak(config, splits)
+    if "probe" not in config.stages:
+        _claim(run_folder, source, splits, start.weights)
+    result = finetune.run(config.resume)
+    options = config.finetune
+    train = {
+        "start": start.origin,
+        "unfreeze": options.unfreeze,
+        "bn": options.bn,
+        "optimizer": str(finetune.arguments.optim),
+        "learning_rate": finetune.arguments.learning_rate,
+        "scheduler": options.scheduler,
+        "augmentation": {**vars(config.augmentation), "augment": config.augment["finetune"]},
+        "chosen": result.chosen,
+        "epochs": result.epochs,
+        "training_seconds": result.seconds,
+        "images_per_second": len(splits.train) * result.epochs / result.seconds,
+        "trainable_parameters": result.trainable_parameters,
+    }
+    logits = [
+        predict_logits(result.model, processor, images, f"predicting {name}")
+        for name, images in (("validation", splits.validation), ("test", splits.test))
+    ]
+    return _Outcome(result.model, processor, start.weights, *logits, train)
+
+
+def _claim(run_folder: RunFolder, source: Source, splits: Splits, weights: str) -> None:
+    """Take the folder and describe the run in it, once nothing about the request can be wrong any more."""
+    run_folder.claim()
+    provenance = {
+        "dataset": source.name,
+        "dataset_revision": source.revision,
+        "fingerprints": {name: images.fingerprint for name, images in splits.parts().items()},
+        "splits": splits.origin,
+        "backbone": weights,
+    }
+    indices = {
+        name: {"split": images.name, "fingerprint": images.fingerprint, "rows": images.index.tolist()}
+        for name, images in splits.parts().items()
+    }
+    run_folder.describe(provenance, indices)
+
+
+def _fitted(processor: Any, config: RunConfig, source: Source, splits: Splits) -> Any:
+    """A processor of the size and normalisation that were asked for."""
     statistics = None
     if config.model.normalization == "dataset":
         statistics = dataset_statistics(splits.train, source.label_names, config.seed)
         mean, std = np.array(statistics[0]), np.array(statistics[1])
-        own_mean, own_std = np.array(built.processor.image_mean), np.array(built.processor.image_std)
+        own_mean, own_std = np.array(processor.image_mean), np.array(processor.image_std)
         say(
             f"warning: --normalization dataset (mean {statistics[0]}, std {statistics[1]}) is not what the backbone "
             f"was trained with (mean {own_mean.tolist()}, std {own_std.tolist()}): it sees inputs shifted by up to "
             f"{np.abs((own_mean - mean) / std).max():.2f} and scaled by up to {np.max(own_std / std):.2f}; "
             "a frozen backbone cannot adapt to that, and the larger they are, the more accuracy it costs"
         )
-    return BuiltModel(built.model, fit_processor(built.processor, config.model.image_size, statistics), built.origin)
+    return fit_processor(processor, config.model.image_size, statistics)
 
 
-def _announce(source: Source, splits: Splits, built: BuiltModel) -> None:
-    sizes = ", ".join(f"{name} {len(images):,} ({splits.origin[name]})" for name, images in splits.parts().items())
-    say(f"data: {source.name}, {len(source.label_names)} classes; {sizes}")
-    say(f"model: {built.origin}")
-    for name, count in splits.num_corrupt.items():
-        if count:
-            say(f"warning: {count} images of {name} cannot be read and are left out")
-
-
-def _provenance(source: Source, splits: Splits, built: BuiltModel) -> dict[str, Any]:
+def _metrics(stage: str, config: RunConfig, source: Source, splits: Splits, outcome: _Outcome) -> dict[str, Any]:
     return {
-        "dataset": source.name,
-        "dataset_revision": source.revision,
-        "fingerprints": {name: images.fingerprint for name, images in splits.parts().items()},
-        "splits": splits.origin,
-        "backbone": built.origin,
-    }
-
-
-def _indices(splits: Splits) -> dict[str, Any]:
-    """For each part, the split of the source and the rows of it."""
-    return {name: {"split": images.name, "rows": images.index.tolist()} for name, images in splits.parts().items()}
-
-
-def _metrics(
-    config: RunConfig, source: Source, splits: Splits, built: BuiltModel, result: ProbeResult, seconds: float
-) -> dict[str, Any]:
-    layer = head(built.model)
-    passes = result.epochs or 1.0
-    return {
-        "stage": config.stage,
-        "model": built.origin,
+        "stage": stage,
+        "model": outcome.weights,
         "seed": config.seed,
         "dataset": {
             "id": source.name,
@@ -147,22 +246,13 @@ def _metrics(
             "num_corrupt": splits.num_corrupt,
             "splits": splits.origin,
         },
-        "test": evaluate_logits(result.test_logits, splits.test.targets, source.label_names),
-        "validation": evaluate_logits(result.validation_logits, splits.validation.targets, source.label_names),
+        "test": evaluate_logits(outcome.test_logits, splits.test.targets, source.label_names),
+        "validation": evaluate_logits(outcome.validation_logits, splits.validation.targets, source.label_names),
         "train": {
-            "solver": config.probe.solver,
-            "features": config.probe.features,
-            "augmentation": config.probe.augmentation,
-            "chosen": result.chosen,
-            "epochs": result.epochs,
-            "seconds": seconds,
-            "feature_seconds": result.feature_seconds,
-            "head_seconds": result.head_seconds,
-            "images_through_backbone": result.images_read,
-            "images_per_second": len(splits.train) * passes / result.head_seconds,
+            **outcome.train,
+            "processes": processes.count(),
             "peak_memory_mb": _peak_memory_mb(),
-            "trainable_parameters": layer.weight.numel() + layer.bias.numel(),
-            "total_parameters": sum(parameter.numel() for parameter in built.model.parameters()),
+            "total_parameters": sum(parameter.numel() for parameter in outcome.model.parameters()),
         },
         "versions": versions(),
     }
@@ -175,11 +265,11 @@ def _peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def _report(metrics: dict[str, Any], folder: RunFolder) -> None:
+def _report(stage: str, metrics: dict[str, Any], folder: StageFolder) -> None:
     test = metrics["test"]
     low, high = test["accuracy_ci95"]
     say(
-        f"test accuracy {test['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}, "
+        f"{stage}: test accuracy {test['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}, "
         f"{test['num_examples']:,} images), macro F1 {test['f1_macro']:.2%}, "
         f"validation accuracy {metrics['validation']['accuracy']:.2%}"
     )

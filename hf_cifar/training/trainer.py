@@ -1,134 +1,225 @@
-"""`transformers.Trainer`, with what a grid of heads needs."""
+"""`transformers.Trainer`, with what both stages need of it."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from scipy.special import log_softmax
-from transformers import EvalPrediction, Trainer, TrainingArguments
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from hf_cifar.config import RESERVED_TRAINING_ARGUMENTS
-from hf_cifar.data.loader import as_is
-from hf_cifar.errors import InputError, unknown_name
-from hf_cifar.training.heads import HeadGrid
+from hf_cifar import processes
+from hf_cifar.config import TRAIN_BATCH_SIZE, flag
+from hf_cifar.data.loader import PADDING_LABEL, TrainBatches, as_is
+from hf_cifar.errors import InputError, Interrupted, unknown_name
+from hf_cifar.training.checkpoints import KEEP, CheckpointCallback, Saved
+from hf_cifar.training.interruption import InterruptionCallback
+from hf_cifar.training.loss import LossMeter, summed_cross_entropy
+
+RESERVED = {
+    "remove_unused_columns": "it must stay off, or the images never reach their transform",
+    "label_names": "the package knows its labels",
+    "do_train": "--stage says what is done",
+    "do_eval": "--stage says what is done",
+    "do_predict": "--stage says what is done",
+    "eval_strategy": "each stage is evaluated on validation after every epoch",
+    "eval_steps": "each stage is evaluated on validation after every epoch",
+    "load_best_model_at_end": "the best is always kept, chosen on validation",
+    "metric_for_best_model": "the probe chooses by accuracy; for fine-tuning use --selection-metric",
+    "greater_is_better": "it follows from --selection-metric",
+    "resume_from_checkpoint": "use --resume, which checks that the folder belongs to this run",
+    "ignore_data_skip": "a resumed run must see the images that the uninterrupted one sees",
+    "save_only_model": "--resume needs the optimizer",
+    "enable_jit_checkpoint": "SIGTERM makes a checkpoint as it is",
+    "prediction_loss_only": "predictions are what is evaluated",
+    "push_to_hub": "nothing leaves this machine in this stage",
+    "train_sampling_strategy": "images are shuffled by seed and epoch",
+    "activation_checkpointing": "use --gradient-checkpointing",
+    "gradient_checkpointing": "set it outside of training, as finetune.gradient_checkpointing",
+    "deepspeed": "every process holds the whole model: use torchrun or accelerate launch",
+    "fsdp": "every process holds the whole model: use torchrun or accelerate launch",
+}
 
 
-class GridTrainer(Trainer):
-    """Trains the heads of a `HeadGrid`, each with a learning rate of its own.
+class StageTrainer(Trainer):
+    """A `Trainer` that takes finished batches, and takes the same steps however they are divided.
+
+    Its loss is the cross-entropy summed over the images of a step, divided by their number: over all processes and
+    all parts of an accumulated step, the last and smaller ones too.
 
     Args:
-        model, args: as of `Trainer`.
-        heads: the grid, which is `model` or inside it.
-        learning_rates: one a head.
-        momentum: of SGD, where `--optim sgd` (the recipe's) is in force.
-        kwargs: likewise.
+        model, args, kwargs: as of `Trainer`. A `train_dataset` hands out finished batches; its `labels` are
+            int64 [n], and its `targets`, where it has them, float [n, classes], what the network is to answer.
+        resume: the checkpoint to go on from.
+        callbacks: beside those that every stage has.
+        saved: what goes into checkpoints beside the usual.
+        every_epoch: whether each epoch needs a checkpoint, so that the best can be taken from it.
     """
 
     def __init__(
         self,
-        model: torch.nn.Module,
+        model: nn.Module,
         args: TrainingArguments,
         *,
-        heads: HeadGrid,
-        learning_rates: Sequence[float],
-        momentum: float,
+        resume: Path | None,
+        callbacks: Sequence[TrainerCallback],
+        saved: Sequence[Saved] = (),
+        every_epoch: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.heads = heads
-        self.learning_rates = list(learning_rates)
-        self.momentum = momentum
-        super().__init__(model, args, data_collator=as_is, compute_metrics=self._metrics, **kwargs)
+        self.meter = LossMeter()
+        self.rates: list[float] = []
+        self.resume = resume
+        self.interruption = InterruptionCallback()
+        checkpoints = CheckpointCallback(
+            Path(str(args.output_dir)),
+            [self.meter, *saved],
+            resume,
+            keep=args.save_total_limit or KEEP,
+            every_epoch=every_epoch,
+        )
+        # Checkpoints are removed by that callback, once a newer one is whole; Trainer would do it before.
+        args = copy.copy(args)
+        args.save_total_limit = None
+        # Trainer counts the images of a step only for a loss that asks for them, as this one does.
+        super().__init__(
+            model,
+            args,
+            data_collator=as_is,
+            compute_loss_func=summed_cross_entropy,
+            callbacks=[*callbacks, self.interruption, checkpoints],
+            **kwargs,
+        )
         self.remove_callback(PrinterCallback)
 
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """One parameter group a head."""
-        if self.optimizer is None:
-            groups = [
-                {"params": list(head.parameters()), "lr": rate}
-                for head, rate in zip(self.heads.layers, self.learning_rates, strict=True)
-            ]
-            if self.args.optim == "sgd":
-                self.optimizer = torch.optim.SGD(
-                    groups,
-                    lr=self.learning_rates[0],
-                    momentum=self.momentum,
-                    weight_decay=self.args.weight_decay,
-                )
-            else:
-                kind, options = Trainer.get_optimizer_cls_and_kwargs(self.args)
-                self.optimizer = kind(groups, **{"weight_decay": self.args.weight_decay, **options})
-        return self.optimizer
+    def run(self) -> TrainerState:
+        """Train, from the checkpoint to resume where there is one, to the end.
+
+        Returns:
+            The state at the end, with the whole history.
+
+        Raises:
+            Interrupted: a signal came; a checkpoint was made.
+            TrainingError: the loss or the weights are no longer numbers.
+        """
+        try:
+            self.train(resume_from_checkpoint=str(self.resume) if self.resume else None)
+        finally:
+            self.interruption.give_back()
+        if self.interruption.caught is not None:
+            raise Interrupted(self.interruption.caught, f"checkpoint-{self.state.global_step}")
+        return self.state
+
+    def get_train_dataloader(self) -> DataLoader:
+        """This process's part of every batch, in the order of `TrainBatches`."""
+        assert self.train_dataset is not None
+        args = self.args
+        batches = TrainBatches(
+            len(self.train_dataset),  # type: ignore[arg-type]
+            self._train_batch_size * processes.count(),
+            seed=args.seed if args.data_seed is None else args.data_seed,
+            rank=processes.rank(),
+            processes=processes.count(),
+            drop_last=args.dataloader_drop_last,
+        )
+        self.steps_per_epoch = max(1, -(-len(batches) // args.gradient_accumulation_steps))
+        workers = args.dataloader_num_workers
+        return DataLoader(
+            self.train_dataset,  # type: ignore[arg-type]
+            batch_sampler=batches,
+            collate_fn=as_is,
+            num_workers=workers,
+            pin_memory=args.dataloader_pin_memory,
+            persistent_workers=args.dataloader_persistent_workers and workers > 0,
+            prefetch_factor=args.dataloader_prefetch_factor if workers > 0 else None,
+        )
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """The loss of a batch; in training with label smoothing and mixed targets, in evaluation plain."""
+        inputs = dict(inputs)
+        labels = inputs.pop("labels")
+        targets = inputs.pop("targets", None)
+        outputs = model(**inputs)
+        smoothing = self.args.label_smoothing_factor if model.training else 0.0
+        loss = summed_cross_entropy(outputs, labels, targets=targets, smoothing=smoothing)
+        if num_items_in_batch is None:
+            num_items_in_batch = (labels != PADDING_LABEL).sum().clamp_min(1)
+        else:
+            # The gradients of the processes are averaged, and their images counted together.
+            loss = loss * processes.count()
+        loss = loss / num_items_in_batch
+        return (loss, outputs) if return_outputs else loss
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+        """As `Trainer.training_step`; the loss and the rates it was taken at are kept for the history."""
+        assert self.optimizer is not None
+        self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+        loss = super().training_step(model, inputs, *args, **kwargs)
+        self.meter.add(loss, self.state.global_step, self.state.epoch, max(self.rates))
+        return loss
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Add the learning rate of every head, where there are several."""
-        if "loss" in logs and len(self.learning_rates) > 1:
-            assert self.lr_scheduler is not None
-            rates = [float(rate) for rate in self.lr_scheduler.get_last_lr()]
+        """As `Trainer.log`, with the loss since the last log, also of steps before an interruption."""
+        if "loss" in logs:
+            logs["loss"] = self.meter.mean(self.state.global_step)
             logs.pop("learning_rate", None)
-            logs.update({f"learning_rate/{rate:g}": now for rate, now in zip(self.learning_rates, rates, strict=True)})
+            logs.update(self.named_rates())
         super().log(logs, *args, **kwargs)
 
-    def _metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        """Accuracy and cross-entropy of every head, and of the one that is best so far."""
-        scores = scores_of(prediction.predictions, prediction.label_ids)
-        best = best_of(scores)
-        metrics = {"accuracy": scores[best][0], "nll": scores[best][1]}
-        if len(scores) > 1:
-            metrics.update(
-                {f"accuracy/{rate:g}": one[0] for rate, one in zip(self.learning_rates, scores, strict=True)}
-            )
-        return metrics
+    def named_rates(self) -> dict[str, float]:
+        """The learning rates of the last step, as columns of the history."""
+        return {"learning_rate": self.rates[0]} if self.rates else {}
 
 
-def score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Accuracy, and mean cross-entropy in nats (infinite for logits that are not finite)."""
-    if not np.isfinite(logits).all():
-        return 0.0, float("inf")
-    nll = -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean()
-    return float((logits.argmax(axis=1) == labels).mean()), float(nll)
-
-
-def scores_of(logits: Any, labels: Any) -> list[tuple[float, float]]:
-    """The `score` of every head, from logits, float [n, heads, labels]."""
-    return [score(logits[:, head], labels) for head in range(logits.shape[1])]
-
-
-def best_of(scores: Sequence[tuple[float, float]]) -> int:
-    """The position of the highest accuracy; of equal ones, of the lowest cross-entropy."""
-    return min(range(len(scores)), key=lambda place: (-scores[place][0], scores[place][1]))
-
-
-def training_arguments(given: dict[str, Any], folder: Path, seed: int, **defaults: Any) -> TrainingArguments:
+def training_arguments(
+    given: dict[str, Any], folder: Path, seed: int, reserved: dict[str, str] | None = None, **defaults: Any
+) -> TrainingArguments:
     """`TrainingArguments` of a stage: the package's own, then the stage's defaults, then what recipe and user say.
 
     Args:
-        given: fields of TrainingArguments, from the recipe, a file or the command line.
+        given: fields of TrainingArguments, from the recipe, a file or the command line; and `train_batch_size`, the
+            images of a batch over all processes, which `per_device_train_batch_size` overrules.
         folder: of the checkpoints.
         seed: of everything.
+        reserved: fields that cannot be given in this stage, with the reason.
         defaults: of the stage.
 
     Raises:
         InputError: a field that does not exist (the nearest is named), that is the package's own, or a bad value.
     """
     known = TrainingArguments.__dataclass_fields__
+    refused = {**RESERVED, **(reserved or {})}
     for name in given:
-        if name not in known:
+        if name not in (*known, TRAIN_BATCH_SIZE):
             raise unknown_name("training argument", name, known)
-        if name in RESERVED_TRAINING_ARGUMENTS:
-            raise InputError(f"--{name.replace('_', '-')} cannot be set: {RESERVED_TRAINING_ARGUMENTS[name]}")
+        if name in refused:
+            raise InputError(f"{flag(name)} cannot be set: {refused[name]}")
+    given = dict(given)
+    batch_size = given.pop(TRAIN_BATCH_SIZE, None)
+    if batch_size is not None and "per_device_train_batch_size" not in given:
+        given["per_device_train_batch_size"] = _divided(batch_size)
     values = {
         "report_to": "none",
         "disable_tqdm": True,
         "dataloader_pin_memory": torch.cuda.is_available(),
         "logging_strategy": "epoch",
-        "eval_strategy": "epoch",
         "save_strategy": "epoch",
-        "save_total_limit": 1,
+        "save_total_limit": 2,
+        # What Trainer does with a bad loss is to log another one in its place.
+        "logging_nan_inf_filter": False,
+        "average_tokens_across_devices": True,
         **defaults,
         **given,
+        "eval_strategy": "epoch",
         "remove_unused_columns": False,
         "label_names": ["labels"],
         "output_dir": str(folder),
@@ -136,6 +227,20 @@ def training_arguments(given: dict[str, Any], folder: Path, seed: int, **default
         "data_seed": given.get("data_seed", seed),
     }
     try:
-        return TrainingArguments(**values)
+        args = TrainingArguments(**values)
+        args.device  # noqa: B018  (it is here that the processes find each other)
     except (ValueError, TypeError, ImportError) as error:
         raise InputError(f"training arguments: {' '.join(str(error).split())[:300]}") from error
+    if args.n_gpu > 1:
+        # Replicas in threads would each count for themselves; torchrun is the way to several devices.
+        args._n_gpu = 1
+    return args
+
+
+def _divided(batch_size: Any) -> int:
+    count = processes.count()
+    if not isinstance(batch_size, int) or batch_size < count or batch_size % count:
+        raise InputError(
+            f"--train-batch-size is {batch_size!r}: it must be a number of images that {count} processes can share"
+        )
+    return batch_size // count

@@ -7,7 +7,7 @@ from transformers import ViTConfig, ViTForImageClassification
 
 from hf_cifar.config import ModelConfig
 from hf_cifar.errors import InputError
-from hf_cifar.models.anatomy import backbone_modules, head, head_name, pooled_features
+from hf_cifar.models.anatomy import backbone_layers, head, head_name, pooled_features
 from hf_cifar.models.build import build_model
 
 
@@ -46,7 +46,7 @@ def test_head_on_its_features_is_the_model(family):
 @pytest.mark.parametrize("family", MODELS)
 def test_backbone_and_head_are_all_there_is(family):
     model = MODELS[family][0]()
-    backbone = [model.get_submodule(name) for name in backbone_modules(model)]
+    backbone = [model.get_submodule(name) for name in backbone_layers(model)]
     parts = [id(p) for module in (*backbone, head(model)) for p in module.parameters()]
     assert sorted(parts) == sorted(id(p) for p in model.parameters())
 

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import Trainer, TrainingArguments
 
 from hf_cifar.errors import InputError
-from hf_cifar.models.anatomy import backbone_modules, head
+from hf_cifar.models.anatomy import backbone_layers, head
 from hf_cifar.training.freezing import FreezeCallback, freeze, unfreeze
 
 
@@ -130,7 +130,7 @@ def test_unknown_layer_names_the_nearest():
 
 def test_backbone_is_everything_but_the_head():
     model = tiny_resnet()
-    names = backbone_modules(model)
+    names = backbone_layers(model)
     frozen = {id(p) for name in names for p in model.get_submodule(name).parameters()}
     rest = {id(p) for p in model.parameters()} - frozen
     assert rest == {id(p) for p in head(model).parameters()}

@@ -1,0 +1,102 @@
+"""The loss of a step, its mean since the last log, and the stop where it is no longer a number."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from hf_cifar import processes
+from hf_cifar.data.loader import PADDING_LABEL
+from hf_cifar.errors import TrainingError
+from hf_cifar.files import write_json
+
+FILE = "loss.json"
+CHECK_EVERY = 25  # steps; on a GPU a look at the loss waits for all that is under way
+
+
+def summed_cross_entropy(
+    outputs: Any, labels: torch.Tensor, *, targets: torch.Tensor | None = None, smoothing: float = 0.0, **_: Any
+) -> torch.Tensor:
+    """The cross-entropy in nats, summed over the images, and over the heads where there are several.
+
+    Args:
+        outputs: of the model; `logits` float [n, classes] or [n, heads, classes].
+        labels: int64 [n]; `PADDING_LABEL` leaves an image out.
+        targets: float [n, classes], in place of the labels.
+        smoothing: label smoothing (Szegedy et al., 2016).
+    """
+    logits = outputs["logits"].float()
+    if targets is not None:
+        return cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
+    if logits.ndim == 3:
+        labels = labels.repeat_interleave(logits.shape[1])
+        logits = logits.flatten(0, 1)
+    return cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum", ignore_index=PADDING_LABEL)
+
+
+class LossMeter:
+    """The mean loss of the steps since the last log, through checkpoints; and the end of training with a bad one.
+
+    Attributes:
+        watched: whether a loss that is not finite ends training.
+    """
+
+    def __init__(self) -> None:
+        self.watched = True
+        self.total = 0.0
+        self.since = 0
+        self.recent: list[tuple[torch.Tensor, int, float, float]] = []
+
+    def add(self, loss: torch.Tensor, step: int, epoch: float | None, rate: float) -> None:
+        """Count the loss of a step, or of a part of an accumulated one.
+
+        Raises:
+            TrainingError: the loss is not finite, which on a GPU is found out some steps later.
+        """
+        self.recent.append((loss.detach(), step, epoch or 0.0, rate))
+        if loss.device.type == "cpu" or len(self.recent) >= CHECK_EVERY:
+            self.check()
+
+    def check(self) -> None:
+        """Look at every loss that was not looked at yet.
+
+        Raises:
+            TrainingError: one is not finite; the message has the step, the learning rate and advice.
+        """
+        recent, self.recent = self.recent, []
+        for loss, step, epoch, rate in recent:
+            value = float(loss)
+            if self.watched and not math.isfinite(value):
+                raise TrainingError(
+                    f"the loss became {value} at step {step + 1} (epoch {epoch:.2f}), at a learning rate of {rate:g}: "
+                    "try a lower --learning-rate, --warmup-steps 0.1, --max-grad-norm 1, or --bf16 in place of --fp16; "
+                    "the last good checkpoint stays, and --overwrite starts anew"
+                )
+            self.total += value
+
+    def mean(self, step: int) -> float:
+        """The mean loss a step, over all processes, since the last call."""
+        self.check()
+        value = self._everywhere() / max(1, step - self.since)
+        self.total, self.since = 0.0, step
+        return value
+
+    def save(self, folder: Path) -> None:
+        """Put what was counted since the last log into a checkpoint."""
+        self.check()
+        value = self._everywhere()
+        if processes.is_main():
+            write_json(folder / FILE, {"total": value, "since": self.since})
+
+    def load(self, folder: Path) -> None:
+        """Go on counting where a checkpoint was made."""
+        found = json.loads((folder / FILE).read_text())
+        self.total, self.since = found["total"], found["since"]
+
+    def _everywhere(self) -> float:
+        """The mean over the processes of what each has counted: that of its images, times their number."""
+        return float(processes.gathered(np.array([self.total])).mean())

@@ -1,0 +1,109 @@
+"""What the optimizer holds: groups of parameters, each with its own learning rate and weight decay."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, Trainer, TrainingArguments
+
+from hf_cifar.errors import InputError
+from hf_cifar.models.anatomy import LayerGroup
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters of one layer group that are decayed alike.
+
+    Attributes:
+        name: of the layer group.
+        layers: dotted names of its layers.
+        parameters: what the optimizer gets.
+        learning_rate: at the top of the schedule.
+        weight_decay: as the optimizer takes it.
+    """
+
+    name: str
+    layers: list[str]
+    parameters: list[nn.Parameter]
+    learning_rate: float
+    weight_decay: float
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers train in it."""
+        return sum(parameter.numel() for parameter in self.parameters)
+
+
+def parameter_groups(
+    model: PreTrainedModel,
+    layer_groups: Sequence[LayerGroup],
+    *,
+    learning_rate: float,
+    weight_decay: float,
+    head_lr: float | None = None,
+    layer_decay: float = 1.0,
+) -> list[ParameterGroup]:
+    """Groups that hold every trainable parameter of a model once, from the input to the head.
+
+    Layer-wise learning-rate decay as in BEiT (Bao et al., 2022) and timm: the group n places below the head gets
+    `learning_rate * layer_decay**n`. Biases and the weights of normalisation layers, which are told by their shape
+    and not by their names, are not decayed.
+
+    Args:
+        model: whose parameters are frozen where they are not to train.
+        layer_groups: as `models.anatomy.layer_groups` gives them; the head is last.
+        learning_rate: of the head, unless `head_lr` is given, and of the layers below it before decay.
+        weight_decay: of matrices and convolutions.
+        head_lr: of the head.
+        layer_decay: above 0, at most 1.
+
+    Raises:
+        RuntimeError: the layer groups leave out a trainable parameter, or hold one twice.
+    """
+    named = dict(model.named_parameters())
+    found: list[ParameterGroup] = []
+    for place, group in enumerate(layer_groups):
+        rate = learning_rate * layer_decay ** (len(layer_groups) - 1 - place)
+        if group.name == "head" and head_lr is not None:
+            rate = head_lr
+        names = [
+            name
+            for name, parameter in named.items()
+            if parameter.requires_grad and any(name == layer or name.startswith(layer + ".") for layer in group.layers)
+        ]
+        matrices = [named[name] for name in names if named[name].ndim > 1]
+        others = [named[name] for name in names if named[name].ndim <= 1]
+        parts = [(matrices, weight_decay), (others, 0.0)] if weight_decay else [(matrices + others, 0.0)]
+        found += [ParameterGroup(group.name, group.layers, part, rate, decay) for part, decay in parts if part]
+    held = [id(parameter) for group in found for parameter in group.parameters]
+    trainable = {id(parameter) for parameter in named.values() if parameter.requires_grad}
+    if len(held) != len(set(held)) or set(held) != trainable:
+        raise RuntimeError("the layer groups do not hold every trainable parameter exactly once")
+    return found
+
+
+def make_optimizer(
+    groups: Sequence[dict[str, Any]], args: TrainingArguments, momentum: float, model: nn.Module | None = None
+) -> torch.optim.Optimizer:
+    """The optimizer that `--optim` names, over groups that carry their own rates.
+
+    Args:
+        groups: as every `torch.optim` optimizer takes them.
+        args: names the optimizer and its options; for a group without its own, rate and weight decay too.
+        momentum: of SGD.
+        model: what an optimizer of `Trainer` may look at.
+
+    Raises:
+        InputError: an optimizer that takes the whole model instead of groups, or that is not installed.
+    """
+    if args.optim == "sgd":
+        return torch.optim.SGD(groups, lr=args.learning_rate, momentum=momentum, weight_decay=args.weight_decay)
+    try:
+        kind, options = Trainer.get_optimizer_cls_and_kwargs(args, model)  # type: ignore[arg-type]
+    except (ImportError, ValueError) as error:
+        raise InputError(f"--optim {args.optim}: {' '.join(str(error).split())}") from error
+    if {"params", "model", "optimizer_dict"} & set(options):
+        raise InputError(f"--optim {args.optim} takes no parameter groups: choose another, such as sgd or adamw_torch")
+    return kind(groups, **{"weight_decay": args.weight_decay, **options})
