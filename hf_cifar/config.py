@@ -50,6 +50,7 @@ SHARED_TRAINING_ARGUMENTS = (
     "tf32",
 )
 
+
 @dataclass
 class RunConfig:
     """Everything that rules a run; `run.yaml` holds it whole."""
@@ -86,7 +87,9 @@ class RunConfig:
         if self.stages == ("probe",):
             self._check_augmentation_of_probe()
         if self.finetune.from_ is not None and "probe" in self.stages:
-            raise InputError(f"--from with --stage {self.stage}: fine-tuning starts from the probe; use --stage finetune")
+            raise InputError(
+                f"--from with --stage {self.stage}: fine-tuning starts from the probe; use --stage finetune"
+            )
 
     def _check_augmentation_of_probe(self) -> None:
         asked = self.augmentation.asked_for

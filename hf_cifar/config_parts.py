@@ -22,6 +22,7 @@ SCHEDULES = (
     "warmup_stable_decay",
 )
 
+
 @dataclass
 class DataConfig:
     """Where the images come from and how they are split."""

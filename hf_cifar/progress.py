@@ -13,7 +13,9 @@ T = TypeVar("T")
 
 def progress(items: Iterable[T] | None, what: str, unit: str, **options: Any) -> "tqdm[T]":
     """`items` with a bar, which stays away when standard error is not a terminal."""
-    return tqdm(items, desc=what, unit=unit, file=sys.stderr, disable=None if is_main() else True, dynamic_ncols=True, **options)
+    return tqdm(
+        items, desc=what, unit=unit, file=sys.stderr, disable=None if is_main() else True, dynamic_ncols=True, **options
+    )
 
 
 def say(line: str) -> None:

@@ -140,10 +140,10 @@ class RunFolder:
         free = {"augmentation", "momentum", "probe", *done} if self.adds_to_probe else set()
         for name, (was, now) in _differences(before.to_dict(), self.config.to_dict()):
             if name.partition(".")[0] not in free:
+                option, instead = ("--resume", "--overwrite") if self.config.resume else ("--output-dir", "another one")
                 raise InputError(
-                    f"{'--resume' if self.config.resume else '--output-dir'}: the run in {self.path} has {name} {was!r}, "
-                    f"not {now!r}; leave the option out, or start anew with "
-                    + ("--overwrite" if self.config.resume else "another --output-dir")
+                    f"{option}: the run in {self.path} has {name} {was!r}, not {now!r}; "
+                    f"leave the option out, or start anew with {instead}"
                 )
 
 

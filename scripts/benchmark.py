@@ -138,20 +138,19 @@ def probe(dataset: str, count: int) -> list[dict[str, Any]]:
                 optimizer.step()
 
     def cached() -> None:
-        from hf_cifar.config import ProbeConfig, RunConfig
+        from hf_cifar.config import RunConfig
         from hf_cifar.run_folder import RunFolder
         from hf_cifar.training.probe import Probe
 
         with tempfile.TemporaryDirectory() as folder:
             config = RunConfig.from_recipe("resnet", output_dir=folder, feature_cache=f"{folder}/cache")
-            options: ProbeConfig = config.probe
-            options.training |= {"num_train_epochs": EPOCHS, "save_strategy": "no"}
+            config.probe.training |= {"num_train_epochs": EPOCHS, "save_strategy": "no"}
             run = RunFolder(config)
             run.claim()
             # Validation and test are of one image: what is compared is the work on train.
             one = images.select([0])
             splits = Splits(images, one, one, {}, {})
-            Probe(options, model, processor, splits, run, 0).run(resume=False)
+            Probe(config, model, processor, splits, run.stage("probe")).run(resume=False)
 
     ours, theirs = in_turn(cached, loop)
     again, once = in_turn(cached, bare)

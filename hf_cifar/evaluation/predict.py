@@ -40,7 +40,7 @@ def predict_logits(
     device = model.device
     workers = default_workers(device) if workers is None else workers
     mine = images.select(np.array(processes.share(len(images)), dtype=np.int64))
-    found = [np.empty((0, model.config.num_labels), dtype=np.float32)]
+    found = [np.empty((0, int(model.config.num_labels or 0)), dtype=np.float32)]
     with progress(None, what, "image", total=len(mine)) as bar:
         for pixels in in_order(mine, Transform(processor), BATCH_SIZE, workers):
             found.append(model(pixels.to(device, non_blocking=True)).logits.float().cpu().numpy())

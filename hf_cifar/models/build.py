@@ -66,6 +66,12 @@ def build_model(config: ModelConfig, label_names: list[str], seed: int) -> Built
         return _native(location, weights, labels)
 
 
+def on_device(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:
+    """The model, moved to a device."""
+    torch.nn.Module.to(model, device)
+    return model
+
+
 def fit_processor(processor: Any, image_size: int | None, statistics: tuple[list[float], list[float]] | None) -> Any:
     """A processor with another image size or normalisation, otherwise the same.
 

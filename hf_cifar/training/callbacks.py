@@ -129,7 +129,9 @@ class EarlyStoppingCallback(TrainerCallback):
     def due(self, state: TrainerState) -> bool:
         """Whether the history says that training is to stop; so a resumed run knows it too."""
         name = f"eval_{self.metric}"
-        values = [entry[name] if self.greater_is_better else -entry[name] for entry in state.log_history if name in entry]
+        values = [
+            entry[name] if self.greater_is_better else -entry[name] for entry in state.log_history if name in entry
+        ]
         return len(values) > self.patience and max(values[-self.patience :]) <= max(values[: -self.patience])
 
 

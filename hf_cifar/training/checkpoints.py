@@ -1,4 +1,4 @@
-"""Checkpoints that are whole: marked when all of a checkpoint is on the disk, and never removed before a newer one is."""
+"""Checkpoints that are whole: marked when all of one is on the disk, and not removed before a newer one is."""
 
 import json
 import os

@@ -19,6 +19,7 @@ from hf_cifar.errors import InputError, TrainingError
 from hf_cifar.evaluation.figures import augmentation_figure
 from hf_cifar.files import write_csv
 from hf_cifar.models.anatomy import find_layers, layer_groups, layers_outside
+from hf_cifar.models.build import on_device
 from hf_cifar.progress import say
 from hf_cifar.run_folder import StageFolder
 from hf_cifar.training.callbacks import EarlyStoppingCallback, EpochCallback, HistoryCallback, ProgressCallback
@@ -93,7 +94,7 @@ class Finetune:
         self.arguments = finetune_arguments(config, folder)
         if self.options.interpolate != "none" and not start.trained_head:
             raise InputError(
-                f"--interpolate {self.options.interpolate} needs a start with a trained head: use --stage lpft, or --from"
+                f"--interpolate {self.options.interpolate} needs a start with a trained head: --stage lpft, or --from"
             )
 
     def run(self, resume: bool) -> FinetuneResult:
@@ -117,7 +118,7 @@ class Finetune:
             self._halve_batch()
             # The steps of half a batch twice are those of the whole batch, so a checkpoint of it can be gone on from.
             resume = True
-        model = self.start.load().to(self.arguments.device).eval()
+        model = on_device(self.start.load(), self.arguments.device).eval()
         chosen = self._choose(model, state)
         return FinetuneResult(
             model,
@@ -139,7 +140,7 @@ class Finetune:
         if self.options.gradient_checkpointing:
             recompute_activations(model)
         images = self._training_images()
-        average = WeightAverage(model.to(self.arguments.device), self.options.ema) if self.options.ema else None
+        average = WeightAverage(on_device(model, self.arguments.device), self.options.ema) if self.options.ema else None
         metric = self.options.selection_metric
         early = EarlyStoppingCallback(metric, GREATER_IS_BETTER[metric], self.options.early_stopping or 0)
         callbacks: list[TrainerCallback] = [
@@ -249,7 +250,9 @@ class Finetune:
     def _halve_batch(self) -> None:
         size = self.arguments.per_device_train_batch_size
         if size == 1:
-            raise InputError("--auto-find-batch-size: a single image does not fit into memory; use a smaller --image-size")
+            raise InputError(
+                "--auto-find-batch-size: a single image does not fit into memory; use a smaller --image-size"
+            )
         self.arguments.per_device_train_batch_size = size // 2
         self.arguments.gradient_accumulation_steps *= 2
         say(f"out of memory: going on with batches of {size // 2}, two of them for a step of {size} images")

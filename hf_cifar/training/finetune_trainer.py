@@ -59,7 +59,7 @@ class FinetuneTrainer(StageTrainer):
         if self.lr_scheduler is None:
             optimizer = optimizer or self.optimizer
             assert optimizer is not None
-            self.lr_scheduler = make_schedule(
+            self.lr_scheduler = make_schedule(  # type: ignore[assignment]
                 self.config.finetune,
                 self.args,
                 optimizer,

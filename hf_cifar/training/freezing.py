@@ -195,8 +195,9 @@ def _check_optimizer(model: nn.Module, optimizer: Any) -> None:
     missing = [name for name, value in model.named_parameters() if value.requires_grad and id(value) not in held]
     if missing:
         raise RuntimeError(
-            f"{len(missing)} trainable parameters are not in the optimizer and would never move (such as {missing[0]}): "
-            "they were unfrozen after it was made; let a callback of this module freeze and unfreeze them"
+            f"{len(missing)} trainable parameters are not in the optimizer and would never move "
+            f"(such as {missing[0]}): they were unfrozen after it was made; let a callback of this module "
+            "freeze and unfreeze them"
         )
 
 

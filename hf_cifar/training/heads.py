@@ -16,8 +16,8 @@ from hf_cifar.training.features import Features
 class HeadGrid(nn.Module):
     """Linear heads that see the same features and are trained with different learning rates.
 
-    None feels the others: `Trainer` gets the sum of their losses, and each has its own group in the optimizer. All start at
-    zero, where the problem, which is convex, has no better place to start; so no random draw is in a probe.
+    None feels the others: `Trainer` gets the sum of their losses, and each has its own group in the optimizer. All
+    start at zero, where the problem, which is convex, has no better place to start; so no random draw is in a probe.
 
     Args:
         features: width of the input.

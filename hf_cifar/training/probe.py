@@ -14,6 +14,7 @@ from hf_cifar.data.loader import ImageDataset, default_workers
 from hf_cifar.data.splits import Splits
 from hf_cifar.data.transforms import Transform
 from hf_cifar.models.anatomy import head
+from hf_cifar.models.build import on_device
 from hf_cifar.progress import say
 from hf_cifar.run_folder import StageFolder
 from hf_cifar.training.callbacks import EpochCallback, HistoryCallback, ProgressCallback, write_history
@@ -86,7 +87,7 @@ class Probe:
         self.arguments = probe_arguments(config, folder)
         cache = Path(self.config.feature_cache).expanduser() if self.config.feature_cache else None
         freeze(model)
-        torch.nn.Module.to(model, self.arguments.device)
+        on_device(model, self.arguments.device)
         self.cache = FeatureCache(model, processor, cache)
         self.images_read: dict[str, int] = {}
         self.feature_seconds = 0.0

@@ -22,6 +22,8 @@ def recompute_activations(model: PreTrainedModel) -> None:
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.train().training
     ]
     if counting:
-        raise InputError("--gradient-checkpointing with --bn train: BatchNorm would count each batch twice; use --bn eval")
+        raise InputError(
+            "--gradient-checkpointing with --bn train: BatchNorm would count each batch twice; use --bn eval"
+        )
     for block in block_modules(model):
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)

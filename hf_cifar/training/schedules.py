@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
@@ -36,12 +37,12 @@ def make_schedule(
         InputError: options that the schedule does not take.
     """
     warmup = args.get_warmup_steps(num_steps)
-    options = dict(args.lr_scheduler_kwargs or {})
+    options: dict[str, Any] = dict(args.lr_scheduler_kwargs or {})  # type: ignore[arg-type]
     try:
         if config.scheduler == "plateau":
             if warmup:
                 raise InputError("--scheduler plateau takes no --warmup-steps: its drops depend on validation alone")
-            mode = "max" if greater_is_better else "min"
+            mode: Literal["min", "max"] = "max" if greater_is_better else "min"
             return ReduceLROnPlateau(
                 optimizer, mode, **{"factor": config.gamma, "patience": config.plateau_patience, **options}
             )

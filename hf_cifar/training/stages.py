@@ -138,9 +138,7 @@ def _run_stage(
     return metrics
 
 
-def _probe(
-    config: RunConfig, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder
-) -> _Outcome:
+def _probe(config: RunConfig, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder) -> _Outcome:
     built = build_model(config.model, source.label_names, config.seed)
     processor = _fitted(built.processor, config, source, splits)
     probe = Probe(config, built.model, processor, splits, folder)
@@ -191,11 +189,9 @@ def _finetune(
         "images_per_second": len(splits.train) * result.epochs / result.seconds,
         "trainable_parameters": result.trainable_parameters,
     }
-    logits = [
-        predict_logits(result.model, processor, images, f"predicting {name}")
-        for name, images in (("validation", splits.validation), ("test", splits.test))
-    ]
-    return _Outcome(result.model, processor, start.weights, *logits, train)
+    validation = predict_logits(result.model, processor, splits.validation, "predicting validation")
+    test = predict_logits(result.model, processor, splits.test, "predicting test")
+    return _Outcome(result.model, processor, start.weights, validation, test, train)
 
 
 def _claim(run_folder: RunFolder, source: Source, splits: Splits, weights: str) -> None:

@@ -1,4 +1,4 @@
-"""What fine-tuning starts from: the weights, and nothing else, of a probe, of a saved model, or of the pretrained one."""
+"""What fine-tuning starts from: the weights, and no more, of a probe, a saved model, or the pretrained one."""
 
 import json
 from collections.abc import Callable

@@ -128,7 +128,7 @@ class StageTrainer(Trainer):
         self.steps_per_epoch = max(1, -(-len(batches) // args.gradient_accumulation_steps))
         workers = args.dataloader_num_workers
         return DataLoader(
-            self.train_dataset,  # type: ignore[arg-type]
+            self.train_dataset,
             batch_sampler=batches,
             collate_fn=as_is,
             num_workers=workers,
