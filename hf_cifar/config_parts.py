@@ -185,7 +185,7 @@ class FinetuneConfig:
     head_lr: float | None = option(None, "learning rate of the head; default: --learning-rate")
     scheduler: str = option(
         "cosine",
-        "learning-rate schedule; --warmup-steps N (or a part of all steps, below 1) ramps up every one but plateau",
+        "learning-rate schedule; --warmup-steps N (or a part of all steps, below 1) is the ramp in front of it",
         choices=SCHEDULES,
     )
     step_size: int = option(5, "step: epochs between two drops of the learning rate")

@@ -1,6 +1,9 @@
 """Tiny models, small images, and caches of their own: no test touches the network or the user's folders."""
 
+import json
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,6 +16,7 @@ os.environ.update(
     HF_EVALUATE_OFFLINE="1",
     HF_UPDATE_DOWNLOAD_COUNTS="0",
     TOKENIZERS_PARALLELISM="false",
+    OMP_NUM_THREADS="1",  # tiny models are faster so, and other work beside the tests slows them less
 )
 
 import numpy as np
@@ -100,3 +104,84 @@ def configure(image_folder, tiny_model, tmp_path):
         return RunConfig.build(nested(values))
 
     return build
+
+
+SERVER = """
+import json, os, sys
+import hf_cifar.training.stages  # the slow part, once for all runs
+from hf_cifar.cli import main
+for line in sys.stdin:
+    request = json.loads(line)
+    pid = os.fork()
+    if pid == 0:
+        for number, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        if request["before"]:
+            exec(request["before"], {})
+        try:
+            code = main(request["arguments"])
+        except SystemExit as error:
+            code = error.code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
+    print(pid, flush=True)
+    print(os.waitpid(pid, 0)[1], flush=True)
+"""
+
+
+class CommandLine:
+    """Runs of the command line, each in a process of its own that is forked from one that has imported everything."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = subprocess.Popen(
+            [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
+        )
+
+    def start(self, *arguments, before: str = "") -> int:
+        """Start a run, and return the number of its process; `before` is Python code that is run in it first."""
+        request = {
+            "arguments": [str(item) for item in arguments],
+            "before": before,
+            "out": str(self.folder / "out"),
+            "err": str(self.folder / "err"),
+        }
+        for name in ("out", "err"):
+            (self.folder / name).write_text("")
+        self.server.stdin.write(json.dumps(request) + "\n")
+        self.server.stdin.flush()
+        return int(self.server.stdout.readline())
+
+    def wait(self) -> int:
+        """The exit status of the run, negative for a signal that killed it."""
+        return os.waitstatus_to_exitcode(int(self.server.stdout.readline()))
+
+    def run(self, *arguments, before: str = "") -> int:
+        self.start(*arguments, before=before)
+        return self.wait()
+
+    @property
+    def out(self) -> str:
+        return (self.folder / "out").read_text()
+
+    @property
+    def err(self) -> str:
+        return (self.folder / "err").read_text()
+
+
+@pytest.fixture(scope="session")
+def command_line(tmp_path_factory):
+    line = CommandLine(tmp_path_factory.mktemp("command-line"))
+    yield line
+    line.server.stdin.close()
+    line.server.wait()
+
+
+@pytest.fixture
+def flags(image_folder, tiny_model, tmp_path):
+    """The flags of a short run of the tiny model on the colours, into `tmp_path / "run"`."""
+    return [
+        *("--dataset", image_folder, "--model", tiny_model, "--feature-cache", tmp_path / "cache"),
+        *("--output-dir", tmp_path / "run", "--train-batch-size", 16, "--num-train-epochs", 3),
+    ]

@@ -13,12 +13,12 @@ def test_later_layers_win_over_earlier_ones_and_all_over_the_recipe():
     )
     assert config.seed == 2 and config.data.dataset == "digits" and config.output_dir == "runs/demo"
     assert config.probe.training["num_train_epochs"] == 7
-    assert config.probe.training["per_device_train_batch_size"] == 64, "from demo"
+    assert config.probe.training["train_batch_size"] == 64, "from demo"
     assert config.probe.training["optim"] == "sgd", "from resnet, which demo extends"
 
 
 def test_every_recipe_builds_and_every_value_has_a_reason():
-    from hf_cifar.config import RECIPES
+    from hf_cifar.recipes import RECIPES
 
     for name in recipe_names():
         assert RunConfig.from_recipe(name).recipe == name
@@ -54,9 +54,9 @@ def test_what_does_not_fit_is_refused_with_the_place(values, message):
 
 
 def test_numbers_as_yaml_reads_them():
-    values = yaml.safe_load("probe: {learning_rates: [1e-3, 1], momentum: 0}")
+    values = yaml.safe_load("{momentum: 0, probe: {learning_rates: [1e-3, 1]}}")
     config = RunConfig.build(values)
-    assert config.probe.learning_rates == [0.001, 1.0] and config.probe.momentum == 0.0
+    assert config.probe.learning_rates == [0.001, 1.0] and config.momentum == 0.0
 
 
 def test_files_that_are_no_configuration(tmp_path):

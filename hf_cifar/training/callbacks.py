@@ -1,5 +1,6 @@
 """What watches a training run: its history, its progress bar, its epochs, and when it is time to stop."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -138,15 +139,17 @@ class EarlyStoppingCallback(TrainerCallback):
 def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
     """Rows as CSV, with every column that any of them has; what is kept a head (`NAME/RATE`) goes by its rate.
 
-    What is kept a layer group (`NAME/GROUP`) keeps the order that it is first met in.
+    What is kept a layer group (`NAME/GROUP`) goes by its place in the network.
     """
-    write_csv(path, rows, sorted(dict.fromkeys(name for row in rows for name in row), key=_column_place))
+    write_csv(path, rows, sorted({name for row in rows for name in row}, key=_column_place))
 
 
-def _column_place(name: str) -> tuple[int, str, float]:
+def _column_place(name: str) -> tuple[int, str, float, list[tuple[int, str]]]:
+    """By kind, then by rate or by layer, with numbers in their order and the head last."""
     kind, _, part = name.partition("/")
     place = LEADING_COLUMNS.index(kind) if kind in LEADING_COLUMNS else len(LEADING_COLUMNS)
     try:
-        return place, kind, float(part or -1)
+        return place, kind, float(part or -1), []
     except ValueError:
-        return place, kind, 0.0
+        pieces = [(int(piece), "") if piece.isdigit() else (0, piece) for piece in re.split(r"(\d+)", part)]
+        return place, kind, float(part == "head"), pieces

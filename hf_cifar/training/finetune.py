@@ -30,6 +30,7 @@ from hf_cifar.training.freezing import FreezeCallback, GradualUnfreezeCallback, 
 from hf_cifar.training.interpolation import Weights, choose_strength, interpolate
 from hf_cifar.training.optim import ParameterGroup, parameter_groups
 from hf_cifar.training.recompute import recompute_activations
+from hf_cifar.training.schedules import PlateauWarmupCallback
 from hf_cifar.training.start import Start
 from hf_cifar.training.trainer import training_arguments
 
@@ -149,6 +150,8 @@ class Finetune:
             HistoryCallback(self.folder.path / "history.csv"),
             ProgressCallback("fine-tuning"),
         ]
+        if self.options.scheduler == "plateau":
+            callbacks.append(PlateauWarmupCallback([group.learning_rate for group in groups]))
         callbacks += [average] if average else []
         callbacks += [early] if self.options.early_stopping else []
         if resume is not None and self.options.early_stopping and early.due(read_state(resume)):

@@ -98,12 +98,18 @@ def make_optimizer(
     Raises:
         InputError: an optimizer that takes the whole model instead of groups, or that is not installed.
     """
-    if args.optim == "sgd":
+    name = optimizer_name(args)
+    if name == "sgd":
         return torch.optim.SGD(groups, lr=args.learning_rate, momentum=momentum, weight_decay=args.weight_decay)
     try:
         kind, options = Trainer.get_optimizer_cls_and_kwargs(args, model)  # type: ignore[arg-type]
     except (ImportError, ValueError) as error:
-        raise InputError(f"--optim {args.optim}: {' '.join(str(error).split())}") from error
+        raise InputError(f"--optim {name}: {' '.join(str(error).split())}") from error
     if {"params", "model", "optimizer_dict"} & set(options):
-        raise InputError(f"--optim {args.optim} takes no parameter groups: choose another, such as sgd or adamw_torch")
+        raise InputError(f"--optim {name} takes no parameter groups: choose another, such as sgd or adamw_torch")
     return kind(groups, **{"weight_decay": args.weight_decay, **options})
+
+
+def optimizer_name(args: TrainingArguments) -> str:
+    """What `--optim` calls the optimizer."""
+    return str(getattr(args.optim, "value", args.optim))

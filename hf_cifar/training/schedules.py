@@ -1,12 +1,13 @@
 """Learning-rate schedules: a factor on every group's own rate, for each step of the optimizer."""
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
-from transformers import TrainingArguments, get_scheduler
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments, get_scheduler
 
 from hf_cifar.config_parts import FinetuneConfig
 from hf_cifar.errors import InputError
@@ -23,7 +24,8 @@ def make_schedule(
     """The schedule that `--scheduler` names.
 
     `step` is `torch.optim.lr_scheduler.StepLR` stepped once an epoch; `plateau` is torch's `ReduceLROnPlateau`, which
-    `Trainer` steps after each evaluation; the others are those of `transformers`, with a linear warm-up.
+    `Trainer` steps after each evaluation, and `PlateauWarmupCallback` warms up; the others are those of
+    `transformers`. All have a linear warm-up.
 
     Args:
         config: name and options.
@@ -40,8 +42,6 @@ def make_schedule(
     options: dict[str, Any] = dict(args.lr_scheduler_kwargs or {})  # type: ignore[arg-type]
     try:
         if config.scheduler == "plateau":
-            if warmup:
-                raise InputError("--scheduler plateau takes no --warmup-steps: its drops depend on validation alone")
             mode: Literal["min", "max"] = "max" if greater_is_better else "min"
             return ReduceLROnPlateau(
                 optimizer, mode, **{"factor": config.gamma, "patience": config.plateau_patience, **options}
@@ -55,6 +55,31 @@ def make_schedule(
         return get_scheduler(name, optimizer, warmup, num_steps, options)
     except TypeError as error:
         raise InputError(f"--scheduler {config.scheduler}, --lr-scheduler-kwargs {options}: {error}") from error
+
+
+class PlateauWarmupCallback(TrainerCallback):
+    """The linear warm-up of `plateau`, whose scheduler is stepped after evaluations only. Drops follow it.
+
+    Args:
+        rates: of the optimizer's groups, at the end of the warm-up.
+    """
+
+    def __init__(self, rates: Sequence[float]) -> None:
+        self.rates = list(rates)
+
+    def on_step_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        optimizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Set the rates of this step, as long as it is one of the warm-up, and of the step after it."""
+        warmup = args.get_warmup_steps(state.max_steps)
+        if warmup and state.global_step <= warmup:
+            for group, rate in zip(optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = rate * state.global_step / warmup
 
 
 def step_factor(step: int, *, warmup: int, per_epoch: int, size: int, gamma: float) -> float:

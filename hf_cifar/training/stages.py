@@ -25,6 +25,7 @@ from hf_cifar.models.export import save
 from hf_cifar.progress import say
 from hf_cifar.run_folder import RunFolder, StageFolder, versions
 from hf_cifar.training.finetune import Finetune, finetune_arguments
+from hf_cifar.training.optim import optimizer_name
 from hf_cifar.training.probe import Probe, probe_arguments
 from hf_cifar.training.start import find_start, warn_of_leak
 
@@ -179,7 +180,7 @@ def _finetune(
         "start": start.origin,
         "unfreeze": options.unfreeze,
         "bn": options.bn,
-        "optimizer": str(finetune.arguments.optim),
+        "optimizer": optimizer_name(finetune.arguments),
         "learning_rate": finetune.arguments.learning_rate,
         "scheduler": options.scheduler,
         "augmentation": {**vars(config.augmentation), "augment": config.augment["finetune"]},
