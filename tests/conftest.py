@@ -98,7 +98,7 @@ def configure(image_folder, tiny_model, tmp_path):
             "output_dir": str(tmp_path / "run"),
             "feature_cache": str(tmp_path / "cache"),
             "num_train_epochs": 3,
-            "per_device_train_batch_size": 16,
+            "train_batch_size": 16,
             **overrides,
         }
         return RunConfig.build(nested(values))

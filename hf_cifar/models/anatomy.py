@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from hf_cifar.errors import InputError, unknown_name
+from hf_cifar.errors import InputError, hint
 
 # Where the families keep their classifier; the last Linear of these that has a logit for every label is the head.
 HEAD_PREFIXES = (
@@ -126,7 +126,9 @@ def find_layers(model: PreTrainedModel, names: Iterable[str]) -> list[str]:
             groups = [group.name for group in layer_groups(model)[:-1]]
             if ends:
                 raise InputError(f"several layers are named {name!r}: give one of {', '.join(ends[:10])}")
-            raise unknown_name("layer", name, [*groups, *(layer for layer in known if layer not in groups)])
+            depth = name.count(".") + 1
+            near = hint(name, [*known, *{".".join(layer.split(".")[-depth:]) for layer in known}])
+            raise InputError(f"unknown layer {name!r}: {near}layer groups: {', '.join(groups)}, head")
         found += exact or ends
     return found
 
