@@ -133,7 +133,7 @@ class RunFolder:
         if not self.adds_to_probe and not set(self.config.stages) <= set(before.stages):
             raise InputError(
                 f"--resume: the run in {self.path} is of --stage {before.stage}, not {self.config.stage}; "
-                "leave the option out, or start anew with --overwrite"
+                "--stage finetune goes on from a probe, and --overwrite starts anew"
             )
         # A probe that is done says nothing of how it is fine-tuned, but all of images, labels and backbone.
         done = set() if self.config.resume and self.stage("finetune").checkpoints.exists() else {"finetune"}

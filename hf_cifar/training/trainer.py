@@ -217,6 +217,8 @@ def training_arguments(
         # What Trainer does with a bad loss is to log another one in its place.
         "logging_nan_inf_filter": False,
         "average_tokens_across_devices": True,
+        # Left alone, several processes on a machine without an accelerator do not find each other.
+        "use_cpu": not torch.accelerator.is_available(),
         **defaults,
         **given,
         "eval_strategy": "epoch",
@@ -231,6 +233,11 @@ def training_arguments(
         args.device  # noqa: B018  (it is here that the processes find each other)
     except (ValueError, TypeError, ImportError) as error:
         raise InputError(f"training arguments: {' '.join(str(error).split())[:300]}") from error
+    if args.world_size != processes.count():
+        raise InputError(
+            f"{processes.count()} processes were started, but transformers sees {args.world_size}: "
+            "start them by torchrun or accelerate launch"
+        )
     if args.n_gpu > 1:
         # Replicas in threads would each count for themselves; torchrun is the way to several devices.
         args._n_gpu = 1

@@ -9,8 +9,14 @@ from torch import nn
 from transformers import Trainer, TrainingArguments
 
 from hf_cifar.errors import InputError
-from hf_cifar.models.anatomy import backbone_layers, head
-from hf_cifar.training.freezing import FreezeCallback, freeze, unfreeze
+from hf_cifar.models.anatomy import LayerGroup, backbone_layers, head, layer_groups
+from hf_cifar.training.freezing import (
+    FreezeCallback,
+    GradualUnfreezeCallback,
+    freeze,
+    freeze_statistics,
+    unfreeze,
+)
 
 
 class Pictures(torch.utils.data.Dataset):
@@ -29,10 +35,11 @@ class Pictures(torch.utils.data.Dataset):
 
 
 def train(model: nn.Module, folder, callbacks=(), **arguments) -> Trainer:
-    values = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "learning_rate": 0.1, **arguments}
+    values = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "learning_rate": 0.1, "save_strategy": "no"}
+    values |= arguments
     trainer = Trainer(
         model,
-        TrainingArguments(str(folder), report_to="none", use_cpu=True, disable_tqdm=True, save_strategy="no", **values),
+        TrainingArguments(str(folder), report_to="none", use_cpu=True, disable_tqdm=True, **values),
         train_dataset=Pictures(),
         callbacks=list(callbacks),
     )
@@ -146,3 +153,79 @@ def test_the_callback_refuses_an_optimizer_that_misses_something(tmp_path):
 
     with pytest.raises(RuntimeError, match="trainable parameters are not in the optimizer"):
         train(tiny_resnet(), tmp_path, [Late()])
+
+
+def test_frozen_until_an_epoch_it_stays_and_then_it_moves(tmp_path):
+    """Under a plain `Trainer`: weights and statistics in every epoch's checkpoint, with weight decay and momentum."""
+    from safetensors.torch import load_file
+
+    model = tiny_resnet()
+    states = [{name: value.clone() for name, value in model.state_dict().items()}]
+    callback = FreezeCallback(["resnet.embedder", "resnet.encoder.stages.0"], until_epoch=2)
+    train(model, tmp_path, [callback], num_train_epochs=4, save_strategy="epoch", weight_decay=0.1)
+    saved = sorted(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    states += [load_file(path / "model.safetensors") for path in saved]
+    for epoch in range(4):
+        for name, value in states[epoch + 1].items():
+            frozen = epoch < 2 and name.startswith(("resnet.embedder", "resnet.encoder.stages.0"))
+            assert torch.equal(value, states[epoch][name]) == frozen, f"{name} in epoch {epoch}"
+
+
+def test_what_is_unfrozen_without_being_in_the_optimizer_is_refused_when_it_is_unfrozen(tmp_path):
+    model = tiny_resnet()
+    model.resnet.embedder.requires_grad_(False)
+    with pytest.raises(RuntimeError, match=r"never move \(such as resnet.embedder"):
+        train(model, tmp_path, [FreezeCallback(["resnet.embedder"], until_epoch=1)])
+
+
+def test_statistics_in_eval_mode_stay_and_weights_of_batchnorm_train(tmp_path):
+    model = tiny_resnet()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    count = freeze_statistics(model)
+    assert count == sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    train(model, tmp_path)
+    for name, value in model.state_dict().items():
+        statistic = "running" in name or "num_batches" in name
+        assert torch.equal(value, before[name]) == statistic, name
+
+
+def test_unfreezing_a_batchnorm_does_not_set_its_statistics_free():
+    """Both in the order of fine-tuning, and where the BatchNorm is itself the layer that is unfrozen."""
+    for layers in (["resnet.embedder"], ["resnet.embedder.embedder.normalization"]):
+        model = tiny_resnet()
+        freeze_statistics(model)
+        freeze(model, layers)
+        unfreeze(model, layers)
+        model.train()
+        assert model.resnet.embedder.embedder.convolution.training
+        assert not model.resnet.embedder.embedder.normalization.training
+
+
+def test_a_single_parameter_can_be_frozen():
+    model = nn.Module()
+    model.inner = nn.Module()
+    model.inner.token = nn.Parameter(torch.zeros(3))
+    freeze(model, ["inner.token"])
+    assert not model.inner.token.requires_grad
+    unfreeze(model, ["inner.token"])
+    assert model.inner.token.requires_grad
+
+
+def test_frozen_early_layers_cost_no_backward_pass():
+    """What they compute is no part of the graph, so nothing of it is kept and nothing goes back through it."""
+    model = tiny_resnet()
+    groups = layer_groups(model)
+    freeze(model, [*groups[0].layers, *groups[1].layers])
+    model.train()
+    outputs = {}
+    for group in groups[:-1]:
+        layer = model.get_submodule(group.layers[0])
+        layer.register_forward_hook(lambda _, __, output, name=group.name: outputs.update({name: output}))
+    model(torch.randn(2, 3, 16, 16)).logits.sum().backward()
+    assert [outputs[group.name].requires_grad for group in groups[:-1]] == [False, False, True]
+
+
+def test_gradual_starts_are_from_the_top_and_every_so_many_epochs():
+    groups = [LayerGroup(name, [name]) for name in ("stem", "one", "two", "three", "head")]
+    assert GradualUnfreezeCallback(groups).starts == {"stem": 3, "one": 2, "two": 1, "three": 0, "head": 0}
+    assert GradualUnfreezeCallback(groups, every=2).starts == {"stem": 6, "one": 4, "two": 2, "three": 0, "head": 0}

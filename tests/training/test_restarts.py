@@ -240,6 +240,12 @@ def test_a_resume_with_other_options_is_refused_with_a_sentence(stopped, command
     _, there = stopped
     assert command_line.run(*there, "--unfreeze", "all") == 2
     assert "has finetune.unfreeze 'gradual', not 'all'" in command_line.err
-    folder = there[there.index("--output-dir") + 1]
-    assert command_line.run("--output-dir", folder, "--resume", "--stage", "probe") == 0, command_line.err
-    assert "is done already" in command_line.err
+
+
+def test_a_resume_of_another_stage_is_refused_with_a_sentence(flags, command_line, tmp_path):
+    assert command_line.run(*flags) == 0, command_line.err
+    assert command_line.run(*flags, "--stage", "lpft", "--resume") == 2
+    assert "is of --stage probe, not lpft" in command_line.err and "--stage finetune" in command_line.err
+    assert command_line.run("--output-dir", tmp_path / "run", "--stage", "finetune", "--num-train-epochs", 1) == 0
+    assert command_line.run("--output-dir", tmp_path / "run", "--stage", "lpft", "--resume") == 0, command_line.err
+    assert command_line.err.count("is done already") == 2
