@@ -43,8 +43,10 @@ def parse(arguments: list[str]) -> RunConfig:
     values.pop("debug")
     file = values.pop("config", None)
     ours, rest = _training_arguments(rest)
-    of_probe, rest = _training_arguments([_of_probe(item) for item in rest])
-    _refuse_unknown(rest)
+    of_probe, unknown = _training_arguments([_of_probe(item) for item in rest])
+    if unknown:
+        # Named as they were given, with --probe- in front where it was.
+        raise _unknown_option([item for item in rest if _of_probe(item) in unknown])
     values.update(ours)
     layers = [read_yaml(Path(file)) if file else {}, nested(values)]
     if of_probe:
@@ -193,13 +195,12 @@ def _training_arguments(rest: list[str]) -> tuple[dict[str, Any], list[str]]:
     return vars(given), unknown
 
 
-def _refuse_unknown(rest: list[str]) -> None:
-    if not rest:
-        return
+def _unknown_option(rest: list[str]) -> InputError:
     from transformers import TrainingArguments
 
     known = [flag(name) for name in flags()] + ["--config", "--debug", flag(TRAIN_BATCH_SIZE)]
-    known += [flag(name) for name in TrainingArguments.__dataclass_fields__]
+    theirs = [flag(name) for name in TrainingArguments.__dataclass_fields__]
+    known += theirs + [name.replace("--", "--probe-", 1) for name in theirs]
     name = next((item for item in rest if item.startswith("--")), rest[0])
     name = name.partition("=")[0]
-    raise InputError(f"unknown option {name!r}: {hint(name, known)}--help lists the options")
+    return InputError(f"unknown option {name!r}: {hint(name, known)}--help lists the options")

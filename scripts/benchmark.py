@@ -183,6 +183,79 @@ def input_pipeline(dataset: str, count: int) -> list[dict[str, Any]]:
     ]
 
 
+def fine_tuning(count: int) -> list[dict[str, Any]]:
+    """Fine-tuning steps inside `Trainer`, against a bare loop, on synthetic batches; without evaluation and saving."""
+    import torch
+    from transformers import TrainerCallback
+
+    from hf_cifar.config import ModelConfig, RunConfig
+    from hf_cifar.data.loader import take
+    from hf_cifar.models.anatomy import layer_groups
+    from hf_cifar.models.build import build_model, on_device
+    from hf_cifar.run_folder import StageFolder
+    from hf_cifar.training.callbacks import EpochCallback
+    from hf_cifar.training.finetune import finetune_arguments
+    from hf_cifar.training.finetune_trainer import FinetuneTrainer
+    from hf_cifar.training.freezing import freeze_statistics
+    from hf_cifar.training.optim import parameter_groups
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    pixels = torch.randn(BATCH, 3, 64, 64, device=device)
+    labels = torch.arange(count) % 10
+    built = build_model(ModelConfig(weights="none"), [str(number) for number in range(10)], seed=0)
+    model = on_device(built.model, device)
+    freeze_statistics(model)
+    ours: list[float] = []
+
+    class Ready(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return count
+
+        def __getitem__(self, number: int) -> dict[str, Any]:
+            return {"pixel_values": pixels[0], "labels": labels[number]}
+
+        def __getitems__(self, numbers: list[int]) -> dict[str, Any]:
+            return {"pixel_values": pixels[: len(numbers)], "labels": take(numbers, labels)[1].to(device)}
+
+    class Clock(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 0:
+                self.start = time.perf_counter()
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == state.max_steps:
+                if device.type == "cuda":
+                    torch.cuda.synchronize()
+                ours.append(time.perf_counter() - self.start)
+
+    def trainer() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            config = RunConfig.from_recipe("resnet", stage="finetune", output_dir=folder, num_train_epochs=1)
+            config.finetune.training |= {"train_batch_size": BATCH, "dataloader_num_workers": 0}
+            args = finetune_arguments(config, StageFolder(Path(folder)))
+            args.dataloader_pin_memory = False
+            groups = parameter_groups(model, layer_groups(model), learning_rate=0.01, weight_decay=0.0)
+            one = torch.utils.data.Subset(Ready(), [0])
+            options = {"train_dataset": Ready(), "eval_dataset": one, "callbacks": [EpochCallback(), Clock()]}
+            FinetuneTrainer(model, args, resume=None, config=config, groups=groups, average=None, **options).run()
+
+    def loop() -> None:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+        model.train()
+        for first in range(0, count, BATCH):
+            batch = labels[first : first + BATCH].to(device)
+            loss = torch.nn.functional.cross_entropy(model(pixels[: len(batch)]).logits, batch)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    _, theirs = in_turn(trainer, loop)
+    return [figure("fine-tuning steps, images/s", ">= 0.95", "bare loop with the same clipping", ours[1:], theirs)]
+
+
 def start_up() -> list[dict[str, Any]]:
     """Seconds of `--help`."""
     command = [sys.executable, str(Path(__file__).parent / "run.py"), "--help"]
@@ -218,13 +291,16 @@ def main() -> None:
     parser.add_argument("--dataset", default="digits", help="as of run.py (default: digits)")
     parser.add_argument("--images", type=int, default=500, help="how many training images (default: 500)")
     parser.add_argument("--output", type=Path, help="JSON file for every measured second")
+    measures: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "start-up": start_up,
+        "input": lambda: input_pipeline(options.dataset, options.images),
+        "probe": lambda: probe(options.dataset, options.images),
+        "finetune": lambda: fine_tuning(options.images),
+        "memory": lambda: memory(options.dataset, 2 * options.images),
+    }
+    parser.add_argument("--only", nargs="+", choices=measures, default=list(measures), help="leave out the others")
     options = parser.parse_args()
-    rows = [
-        *start_up(),
-        *input_pipeline(options.dataset, options.images),
-        *probe(options.dataset, options.images),
-        *memory(options.dataset, 2 * options.images),
-    ]
+    rows = [row for name in options.only for row in measures[name]()]
     import torch
 
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"

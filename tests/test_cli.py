@@ -91,19 +91,31 @@ def test_help_tells_every_option_and_imports_nothing_heavy():
         (["--augment", "standard"], "use --features online"),
         (["--features", "online", "--solver", "lbfgs"], "use --features cached"),
         (["--weights", "missing.pth"], "--weights missing.pth: no such file"),
+        (["--augment", "cutout"], "invalid choice: 'cutout'"),
+        (["--mixup", "0.2"], "--mixup 0.2 with --features cached"),
+        (["--bf16", "true"], "--bf16 cannot be set: the probe computes in float32"),
+        (["--from", "nowhere", "--stage", "finetune"], "--from nowhere: no such folder"),
+        (["--scheduler", "cosin", "--stage", "finetune"], "invalid choice: 'cosin'"),
+        (["--probe-learnig-rate", "1"], "unknown option '--probe-learnig-rate'"),
+        (["--momentum", "1"], "--momentum is 1.0"),
+        (["--train-batch-size", "none"], "argument --train-batch-size: invalid int value: 'none'"),
         (["--push-to-hub", "true"], "--push-to-hub cannot be set"),
         (["--warmup-steps", "soon"], "invalid float value: 'soon'"),
     ],
 )
-def test_a_wrong_request_is_one_line_that_names_the_way_on(arguments, message, base):
-    assert message in refused(*base, *arguments)
+def test_a_wrong_request_is_one_line_that_names_the_way_on(arguments, message, base, command_line):
+    assert command_line.run(*base, *arguments) == 2, command_line.err
+    (line,) = command_line.err.strip().split("\n")
+    assert line.startswith("error: ") and message in line
+    assert command_line.out == ""
 
 
-def test_wrong_data_is_one_line(base, tmp_path):
+def test_wrong_data_is_one_line(base, tmp_path, command_line):
     (tmp_path / "empty").mkdir()
-    assert "holds no images" in refused(*base, "--dataset", tmp_path / "empty")
     write_images(tmp_path / "one" / "train", 3, ["only"])
-    assert "only one class" in refused(*base, "--dataset", tmp_path / "one")
+    for folder, message in (("empty", "holds no images"), ("one", "only one class")):
+        assert command_line.run(*base, "--dataset", tmp_path / folder) == 2
+        assert message in command_line.err and command_line.err.count("\n") == 1
 
 
 def test_no_hub_and_nothing_cached_names_three_ways_out(tmp_path):
@@ -127,6 +139,33 @@ def test_no_network_for_torchvision_weights_names_the_ways_out(tmp_path):
     assert "IMAGENET1K_V1 weights of resnet18 are not cached" in done.stderr and "--weights FILE" in done.stderr
 
 
-def test_debug_shows_the_traceback(base):
-    done = hf_cifar(*base, "--recipe", "demmo", "--debug")
-    assert done.returncode == 2 and "Traceback" in done.stderr
+def test_debug_shows_the_traceback(base, command_line):
+    assert command_line.run(*base, "--recipe", "demmo", "--debug") == 2
+    assert "Traceback" in command_line.err
+
+
+def test_training_arguments_of_lpft_are_for_fine_tuning_but_those_of_both(flags, tmp_path):
+    from hf_cifar.cli import parse
+
+    config = parse([str(item) for item in (*flags, "--stage", "lpft", "--learning-rate", 0.3, "--use-cpu", "true")])
+    assert config.finetune.training["learning_rate"] == 0.3 and "learning_rate" not in config.probe.training
+    assert config.finetune.training["use_cpu"] is config.probe.training["use_cpu"] is True
+    config = parse([str(item) for item in (*flags, "--stage", "lpft", "--probe-learning-rate", 0.2, "--optim", "sgd")])
+    assert config.probe.training["learning_rate"] == 0.2 and config.finetune.training["learning_rate"] != 0.2
+    probe = parse([str(item) for item in (*flags, "--learning-rate", 0.3)])
+    assert probe.probe.training["learning_rate"] == 0.3 and probe.probe.training["train_batch_size"] == 16
+
+
+def test_finetune_in_the_folder_of_a_probe_needs_no_word_about_the_data(flags, command_line, tmp_path):
+    """And a recipe given with it holds for the fine-tuning."""
+    assert command_line.run(*flags, "--seed", 4) == 0, command_line.err
+    there = ["--stage", "finetune", "--output-dir", tmp_path / "run", "--num-train-epochs", 1]
+    assert command_line.run(*there, "--recipe", "classic") == 0, command_line.err
+    metrics = json.loads((tmp_path / "run" / "finetune" / "metrics.json").read_text())
+    assert metrics["seed"] == 4 and metrics["train"]["scheduler"] == "step"
+    assert metrics["train"]["learning_rate"] == 0.0005
+    assert "fine-tuning starts from this run's probe" in command_line.err
+    assert command_line.run(*there) == 2 and "in use" in command_line.err
+    assert command_line.run(*there, "--overwrite") == 0, command_line.err
+    assert (tmp_path / "run" / "probe" / "metrics.json").is_file(), "the probe stays"
+    assert json.loads(command_line.out)["stage"] == "finetune"

@@ -28,6 +28,37 @@ def test_every_recipe_builds_and_every_value_has_a_reason():
         assert training
 
 
+@pytest.mark.parametrize(
+    ("model", "recipe"),
+    [
+        ("resnet18", "resnet"),
+        ("resnet18-mini", "resnet"),
+        ("microsoft/resnet-50", "resnet"),
+        ("google/vit-base-patch16-224-in21k", "vit"),
+        ("facebook/dinov2-small", "vit"),
+    ],
+)
+def test_the_recipe_follows_the_model(model, recipe):
+    assert RunConfig.build(nested({"model": model})).recipe == recipe
+    assert RunConfig.build(nested({"model": model, "recipe": "classic"})).recipe == "classic"
+
+
+def test_a_folder_is_known_by_its_config_and_not_by_its_name(tmp_path):
+    for kind, recipe in (("vit", "vit"), ("resnet", "resnet")):
+        folder = tmp_path / f"my-{kind}" / "resnet-or-vit"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(f'{{"model_type": "{kind}"}}')
+        assert RunConfig.build(nested({"model": str(folder)})).recipe == recipe
+
+
+def test_the_stage_of_a_recipe_is_the_default_and_training_goes_to_it():
+    config = RunConfig.from_recipe("demo", num_train_epochs=3)
+    assert config.stage == "lpft" and config.stages == ("probe", "finetune")
+    assert config.finetune.training["num_train_epochs"] == 3 and config.probe.training["num_train_epochs"] == 60
+    probe = RunConfig.from_recipe("demo", stage="probe", num_train_epochs=3)
+    assert probe.probe.training["num_train_epochs"] == 3
+
+
 def test_written_configuration_builds_the_same_run(tmp_path):
     config = RunConfig.from_recipe("demo", seed=4, learning_rates=[1e-5, 1], max_train_samples=9)
     (tmp_path / "run.yaml").write_text(to_yaml({**config.to_dict(), "provenance": {"versions": {}}}))

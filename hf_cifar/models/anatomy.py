@@ -3,12 +3,13 @@
 The only file that knows the names of a model's layers.
 """
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, ResNetForImageClassification
 
 from hf_cifar.errors import InputError, hint
 
@@ -109,7 +110,7 @@ def layer_groups(model: PreTrainedModel) -> list[LayerGroup]:
 def find_layers(model: PreTrainedModel, names: Iterable[str]) -> list[str]:
     """The full dotted names of layers, each given by its whole name or by an end of it that no other layer has.
 
-    "head" is the classifier, whatever the family calls it.
+    "head" is the classifier, whatever the family calls it; `layer4` is the last stage of a ResNet in both its forms.
 
     Raises:
         InputError: no layer, or several, have such a name; the nearest is given.
@@ -120,6 +121,7 @@ def find_layers(model: PreTrainedModel, names: Iterable[str]) -> list[str]:
         if name == "head":
             found.append(head_name(model))
             continue
+        name = _native_stage(name) if isinstance(model, ResNetForImageClassification) else name
         ends = [layer for layer in known if layer == name or layer.endswith(f".{name}")]
         exact = [layer for layer in ends if layer == name]
         if len(ends) != 1 and not exact:
@@ -131,6 +133,12 @@ def find_layers(model: PreTrainedModel, names: Iterable[str]) -> list[str]:
             raise InputError(f"unknown layer {name!r}: {near}layer groups: {', '.join(groups)}, head")
         found += exact or ends
     return found
+
+
+def _native_stage(name: str) -> str:
+    """torchvision's name of a ResNet's stage, `layer1` to `layer4`, as transformers' one; other names as they are."""
+    stage = re.fullmatch(r"(?:network\.)?layer([1-4])", name)
+    return f"resnet.encoder.stages.{int(stage[1]) - 1}" if stage else name
 
 
 def layers_outside(model: PreTrainedModel, chosen: Collection[str]) -> list[str]:

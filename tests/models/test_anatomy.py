@@ -7,7 +7,15 @@ from transformers import ViTConfig, ViTForImageClassification
 
 from hf_cifar.config import ModelConfig
 from hf_cifar.errors import InputError
-from hf_cifar.models.anatomy import backbone_layers, head, head_name, pooled_features
+from hf_cifar.models.anatomy import (
+    backbone_layers,
+    find_layers,
+    head,
+    head_name,
+    layer_groups,
+    layers_outside,
+    pooled_features,
+)
 from hf_cifar.models.build import build_model
 
 
@@ -56,3 +64,71 @@ def test_a_model_without_a_linear_head_is_refused():
     model.classifier[1] = torch.nn.Identity()
     with pytest.raises(InputError, match="no linear classifier with 5 outputs"):
         head_name(model)
+
+
+def test_layers_are_found_by_the_end_of_their_name_and_by_torchvisions_name():
+    wrapped, native = MODELS["torchvision"][0](), tiny_resnet()
+    assert find_layers(wrapped, ["layer4", "network.conv1"]) == ["network.layer4", "network.conv1"]
+    assert find_layers(native, ["stages.1", "layer2", "head"]) == [
+        "resnet.encoder.stages.1",
+        "resnet.encoder.stages.1",
+        "classifier.1",
+    ]
+    assert find_layers(tiny_vit(), ["embeddings"]) == ["vit.embeddings"]
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_what_is_outside_some_layers_is_all_of_the_backbone_but_them(family):
+    model = MODELS[family][0]()
+    chosen = layer_groups(model)[-2].layers
+    outside = layers_outside(model, chosen)
+    frozen = {
+        id(parameter)
+        for name, parameter in model.named_parameters()
+        if any(name == layer or name.startswith(f"{layer}.") for layer in outside)
+    }
+    kept = {id(p) for name in (*chosen, head_name(model)) for p in model.get_submodule(name).parameters()}
+    assert frozen and not frozen & kept
+    assert frozen | kept == {id(parameter) for parameter in model.parameters()}
+    assert layers_outside(model, []) == backbone_layers(model)
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_layer_groups_are_in_the_order_that_images_pass_through_them(family):
+    model = MODELS[family][0]().eval()
+    order = []
+    for group in layer_groups(model):
+        for name in group.layers:
+            module = model.get_submodule(name)
+            module.register_forward_hook(lambda *_, name=group.name: order.append(name))
+    with torch.no_grad():
+        model(torch.randn(1, 3, 16, 16))
+    assert list(dict.fromkeys(order)) == [group.name for group in layer_groups(model)]
+    layers = [model.get_submodule(name) for group in layer_groups(model) for name in group.layers]
+    everything = [id(parameter) for layer in layers for parameter in layer.parameters()]
+    assert sorted(everything) == sorted(id(p) for p in model.parameters())
+
+
+def test_a_class_token_is_in_the_first_group():
+    class Token(torch.nn.Module):
+        """A backbone with a parameter of its own beside its modules, as timm's ViTs have."""
+
+        def __init__(self):
+            super().__init__()
+            self.cls_token = torch.nn.Parameter(torch.zeros(4))
+            self.blocks = torch.nn.ModuleList(torch.nn.Linear(4, 4) for _ in range(2))
+            self.head = torch.nn.Linear(4, 3)
+
+    class Wrapped(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.timm_model = Token()
+            self.config = type("Config", (), {"num_labels": 3})()
+
+    groups = layer_groups(Wrapped())
+    assert [group.layers for group in groups] == [
+        ["timm_model.cls_token"],
+        ["timm_model.blocks.0"],
+        ["timm_model.blocks.1"],
+        ["timm_model.head"],
+    ]
