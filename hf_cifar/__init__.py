@@ -9,11 +9,14 @@ from typing import Any
 _HOME = {
     "RunConfig": "hf_cifar.config",
     "InputError": "hf_cifar.errors",
+    "Interrupted": "hf_cifar.errors",
+    "TrainingError": "hf_cifar.errors",
     "StageResult": "hf_cifar.training.stages",
     "run": "hf_cifar.training.stages",
     "freeze": "hf_cifar.training.freezing",
     "unfreeze": "hf_cifar.training.freezing",
     "FreezeCallback": "hf_cifar.training.freezing",
+    "GradualUnfreezeCallback": "hf_cifar.training.freezing",
     "TorchvisionResNetConfig": "hf_cifar.models.resnet",
     "TorchvisionResNetForImageClassification": "hf_cifar.models.resnet",
 }

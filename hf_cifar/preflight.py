@@ -5,6 +5,7 @@ from hf_cifar.connection import go_offline, hub_cached, hub_reachable, reachable
 from hf_cifar.data.locate import locate_dataset
 from hf_cifar.errors import InputError
 from hf_cifar.models.zoo import DEFAULT_WEIGHTS, locate_model, locate_start, locate_weights, torchvision_weights_cached
+from hf_cifar.run_folder import adds_to_probe
 
 TORCHVISION_SERVER = "https://download.pytorch.org"
 WAYS_OUT = "use a local folder (--dataset DIR) and local weights (--weights FILE), or try --recipe demo"
@@ -20,9 +21,10 @@ def check(config: RunConfig) -> None:
     model = locate_model(config.model.model)
     weights = locate_weights(config.model.weights or DEFAULT_WEIGHTS) if _takes_weights(config) else None
     from_hub = [("dataset", dataset.name)] if dataset.kind == "hub" else []
-    start = locate_start(config.finetune.from_) if config.finetune.from_ is not None else None
-    if start is not None:
-        model, weights = start, None
+    if config.finetune.from_ is not None:
+        model, weights = locate_start(config.finetune.from_), None
+    elif adds_to_probe(config):
+        model, weights = locate_start(str(config.folder / "probe")), None
     from_hub += [("model", item.name) for item in (model, weights) if item and item.kind == "hub"]
     if from_hub and not hub_reachable():
         for kind, name in from_hub:

@@ -1,12 +1,13 @@
 """Batches of images, decoded and transformed together."""
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from hf_cifar.data.augmentation import Mixing
 from hf_cifar.data.images import LabeledImages
@@ -45,6 +46,7 @@ class ImageDataset(Dataset):
 
         With mixing also `targets` float32 [n, classes], what the network is to answer.
         """
+        _leave_signals_to_main_process()
         wanted, labels = take(positions, self.labels)
         numbers = self.images.index[wanted].tolist()
         batch = {"pixel_values": self.transform(self.images.decode(wanted), numbers), "labels": labels}
@@ -112,6 +114,13 @@ def take(positions: Sequence[int], labels: torch.Tensor) -> tuple[np.ndarray, to
     given = np.asarray(positions, dtype=np.int64)
     wanted = np.where(given < 0, ~given, given)
     return wanted, labels[wanted].masked_fill(torch.from_numpy(given < 0), PADDING_LABEL)
+
+
+def _leave_signals_to_main_process() -> None:
+    """Let a loader's worker live through Ctrl-C, which reaches it too: the main process ends it after a checkpoint."""
+    if get_worker_info() is not None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def as_is(batch: Any) -> Any:
