@@ -50,6 +50,7 @@ class Transform:
 
     @epoch.setter
     def epoch(self, epoch: int) -> None:
+        """Let it draw for another epoch."""
         self._epoch.fill_(epoch)
 
     def __call__(self, images: Sequence[Image.Image], numbers: Sequence[int]) -> torch.Tensor:

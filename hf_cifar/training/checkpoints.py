@@ -67,8 +67,7 @@ class CheckpointCallback(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Put off a checkpoint that is due at the last step of an epoch until the epoch was evaluated."""
-        last = state.epoch == int(state.epoch or 0) or state.global_step >= state.max_steps
-        self.put_off = control.should_save and last
+        self.put_off = control.should_save and ends_epoch(state)
         if self.put_off:
             control.should_save = False
 
@@ -112,6 +111,11 @@ class CheckpointCallback(TrainerCallback):
         for old in whole[: -self.keep]:
             if old.name != best:
                 _remove(old)
+
+
+def ends_epoch(state: TrainerState) -> bool:
+    """Whether the step that was just taken is the last of its epoch, or of training."""
+    return state.epoch == int(state.epoch or 0) or state.global_step >= state.max_steps
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -155,13 +155,7 @@ class GradualUnfreezeCallback(TrainerCallback):
         ]
 
     def on_train_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: Any = None,
-        optimizer: Any = None,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Freeze every group whose turn comes later.
 
@@ -169,16 +163,10 @@ class GradualUnfreezeCallback(TrainerCallback):
             RuntimeError: a group would never move, because the optimizer does not hold it.
         """
         for callback in self.callbacks:
-            callback.on_train_begin(args, state, control, model=model, optimizer=optimizer)
+            callback.on_train_begin(args, state, control, **kwargs)
 
     def on_epoch_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: Any = None,
-        optimizer: Any = None,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Unfreeze the groups whose turn has come.
 
@@ -186,7 +174,7 @@ class GradualUnfreezeCallback(TrainerCallback):
             RuntimeError: as `on_train_begin`.
         """
         for callback in self.callbacks:
-            callback.on_epoch_begin(args, state, control, model=model, optimizer=optimizer)
+            callback.on_epoch_begin(args, state, control, **kwargs)
 
 
 def _check_optimizer(model: nn.Module, optimizer: Any) -> None:

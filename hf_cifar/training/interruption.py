@@ -10,6 +10,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from hf_cifar import processes
 from hf_cifar.errors import Interrupted
+from hf_cifar.training.checkpoints import ends_epoch
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 AGREE_EVERY = 8  # steps between two agreements of several processes, each of which waits for all of them
@@ -35,7 +36,7 @@ class InterruptionCallback(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Ask for a checkpoint and the end, where a signal came; at the end of an epoch after its evaluation."""
-        at_end = state.epoch == int(state.epoch or 0) or state.global_step >= state.max_steps
+        at_end = ends_epoch(state)
         if not self._agreed(state.global_step, at_end, args.device):
             return
         control.should_training_stop = True

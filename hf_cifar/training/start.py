@@ -54,6 +54,7 @@ def find_start(config: RunConfig, label_names: list[str]) -> Start:
     trained = _has_head_for(label_names, model)
 
     def build() -> BuiltModel:
+        """The model anew, with a new head where its own is for other labels."""
         built = build_model(model, label_names, config.seed)
         if not trained:
             new_head(built.model, config.seed)

@@ -36,11 +36,30 @@ RESERVED = {
     "enable_jit_checkpoint": "SIGTERM makes a checkpoint as it is",
     "prediction_loss_only": "predictions are what is evaluated",
     "push_to_hub": "nothing leaves this machine in this stage",
+    "logging_nan_inf_filter": "a bad loss ends training",
+    "average_tokens_across_devices": "the images of a step are counted over all processes",
     "train_sampling_strategy": "images are shuffled by seed and epoch",
     "activation_checkpointing": "use --gradient-checkpointing",
     "gradient_checkpointing": "set it outside of training, as finetune.gradient_checkpointing",
     "deepspeed": "every process holds the whole model: use torchrun or accelerate launch",
     "fsdp": "every process holds the whole model: use torchrun or accelerate launch",
+}
+
+
+DEFAULTS = {
+    "report_to": "none",
+    "disable_tqdm": True,
+    "logging_strategy": "epoch",
+    "save_strategy": "epoch",
+    "save_total_limit": KEEP,
+}
+FIXED = {
+    "eval_strategy": "epoch",
+    "remove_unused_columns": False,
+    "label_names": ["labels"],
+    # What Trainer does with a bad loss is to log another one in its place.
+    "logging_nan_inf_filter": False,
+    "average_tokens_across_devices": True,
 }
 
 
@@ -196,34 +215,19 @@ def training_arguments(
     Raises:
         InputError: a field that does not exist (the nearest is named), that is the package's own, or a bad value.
     """
-    known = TrainingArguments.__dataclass_fields__
-    refused = {**RESERVED, **(reserved or {})}
-    for name in given:
-        if name not in (*known, TRAIN_BATCH_SIZE):
-            raise unknown_name("training argument", name, known)
-        if name in refused:
-            raise InputError(f"{flag(name)} cannot be set: {refused[name]}")
+    _refuse(given, {**RESERVED, **(reserved or {})})
     given = dict(given)
     batch_size = given.pop(TRAIN_BATCH_SIZE, None)
     if batch_size is not None and "per_device_train_batch_size" not in given:
         given["per_device_train_batch_size"] = _divided(batch_size)
     values = {
-        "report_to": "none",
-        "disable_tqdm": True,
         "dataloader_pin_memory": torch.cuda.is_available(),
-        "logging_strategy": "epoch",
-        "save_strategy": "epoch",
-        "save_total_limit": 2,
-        # What Trainer does with a bad loss is to log another one in its place.
-        "logging_nan_inf_filter": False,
-        "average_tokens_across_devices": True,
         # Left alone, several processes on a machine without an accelerator do not find each other.
         "use_cpu": not torch.accelerator.is_available(),
+        **DEFAULTS,
         **defaults,
         **given,
-        "eval_strategy": "epoch",
-        "remove_unused_columns": False,
-        "label_names": ["labels"],
+        **FIXED,
         "output_dir": str(folder),
         "seed": seed,
         "data_seed": given.get("data_seed", seed),
@@ -242,6 +246,15 @@ def training_arguments(
         # Replicas in threads would each count for themselves; torchrun is the way to several devices.
         args._n_gpu = 1
     return args
+
+
+def _refuse(given: dict[str, Any], reserved: dict[str, str]) -> None:
+    known = TrainingArguments.__dataclass_fields__
+    for name in given:
+        if name not in (*known, TRAIN_BATCH_SIZE):
+            raise unknown_name("training argument", name, known)
+        if name in reserved:
+            raise InputError(f"{flag(name)} cannot be set: {reserved[name]}")
 
 
 def _divided(batch_size: Any) -> int:
