@@ -141,7 +141,7 @@ def _parser() -> _Parser:
             type=_reader(item.type),
             choices=item.metadata["choices"],
             dest=name,
-            metavar=item.metadata["metavar"] or name.upper(),
+            metavar=item.metadata["metavar"],
             help=text.replace("%", "%%"),
         )
     parser.add_argument("--debug", action="store_true", default=False, help="show the traceback of an error")
