@@ -256,6 +256,43 @@ def test_a_group_that_is_unfrozen_late_gets_the_current_point_of_the_schedule(pr
     torch.testing.assert_close(seen[first + 1][2], before - rate * gradient, rtol=1e-5, atol=1e-8)
 
 
+def test_a_vit_is_fine_tuned_by_its_own_recipe(configure, image_folder, tmp_path):
+    from transformers import ViTConfig, ViTForImageClassification
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 8}
+    ViTForImageClassification(ViTConfig(**sizes, image_size=16, patch_size=8)).save_pretrained(tmp_path / "vit")
+    processor(16).save_pretrained(tmp_path / "vit")
+    options = {"model": str(tmp_path / "vit"), "stage": "lpft", "unfreeze": "gradual", "layer_decay": 0.8}
+    config = configure(**options, num_train_epochs=3)
+    assert config.recipe == "vit"
+    result = run(config)
+    assert result.metrics["train"]["optimizer"] == "adamw_torch" and result.metrics["train"]["scheduler"] == "linear"
+    states = [weights(result, "probe"), *(load_file(path / "model.safetensors") for path in checkpoints(result))]
+    last = [name for name in states[0] if name.startswith("vit.embeddings")]
+    assert last and all(torch.equal(states[0][name], states[-2][name]) for name in last), (
+        "their turn is the third epoch"
+    )
+    assert any(not torch.equal(states[-2][name], states[-1][name]) for name in last)
+
+
+def test_a_wrapped_torchvision_resnet_is_fine_tuned_and_saved_as_a_native_one(configure, image_folder):
+    import pyarrow.parquet as pq
+    from transformers import AutoImageProcessor
+
+    options = {"model": "resnet18", "weights": "none", "image_size": 32, "num_train_epochs": 1, "unfreeze": "layer4"}
+    result = run(configure(stage="finetune", **options))
+    table = pandas.read_csv(result.output_dir / "finetune" / "parameter_groups.csv")
+    assert set(table["group"]) == {"network.layer4", "head"}
+    model = AutoModelForImageClassification.from_pretrained(result.model_dir)
+    assert type(model).__name__ == "ResNetForImageClassification"
+    saved = AutoImageProcessor.from_pretrained(result.model_dir)
+    images = load_source(DataConfig(dataset=str(image_folder))).splits["test"].decode(range(18))
+    with torch.no_grad():
+        scores = model(**saved(images=images, return_tensors="pt")).logits.softmax(1)
+    written = pq.read_table(result.output_dir / "finetune" / "predictions.parquet").to_pydict()["probabilities"]
+    np.testing.assert_allclose(scores.numpy(), written, atol=1e-5)
+
+
 # What is chosen, and on what
 
 
