@@ -437,10 +437,28 @@ def test_a_loss_that_is_no_number_stops_with_step_rate_and_advice(configure, mon
     assert len(history(good)) == 3, "the last good checkpoint stayed, and was gone on from"
 
 
-def test_weights_that_are_no_numbers_are_no_checkpoint(configure, tmp_path):
+def test_a_rate_that_is_far_too_high_stops_the_run(configure, tmp_path):
     with pytest.raises(TrainingError, match="try a lower --learning-rate"):
         run(configure(stage="finetune", num_train_epochs=3, learning_rate=1e30, max_grad_norm=0.0, warmup_steps=0))
     assert not list((tmp_path / "run" / "finetune" / "checkpoints").glob("*/complete.json"))
+
+
+def test_weights_that_are_no_numbers_are_no_checkpoint(configure, tmp_path, monkeypatch):
+    """The last step of the second epoch spoils a weight: no loss has shown it yet."""
+    step = FinetuneTrainer.training_step
+
+    def spoiled(self, model, *args, **kwargs):
+        loss = step(self, model, *args, **kwargs)
+        if self.state.global_step == 7:
+            model.classifier[1].weight.grad[0, 0] = float("inf")
+        return loss
+
+    monkeypatch.setattr(FinetuneTrainer, "training_step", spoiled)
+    options = {"stage": "finetune", "num_train_epochs": 3, "max_grad_norm": 0.0}
+    with pytest.raises(TrainingError, match=r"weights became infinite or NaN at step 8 \(such as classifier.1.weight"):
+        run(configure(**options))
+    monkeypatch.undo()
+    assert len(history(run(configure(**options, resume=True)))) == 3, "the good checkpoint of the first epoch stayed"
 
 
 def test_a_probe_that_diverges_says_so(configure):
