@@ -455,7 +455,7 @@ def test_weights_that_are_no_numbers_are_no_checkpoint(configure, tmp_path, monk
 
     monkeypatch.setattr(FinetuneTrainer, "training_step", spoiled)
     options = {"stage": "finetune", "num_train_epochs": 3, "max_grad_norm": 0.0}
-    with pytest.raises(TrainingError, match=r"weights became infinite or NaN at step 8 \(such as classifier.1.weight"):
+    with pytest.raises(TrainingError, match=r"weights became infinite or NaN at step 8 \(such as "):
         run(configure(**options))
     monkeypatch.undo()
     assert len(history(run(configure(**options, resume=True)))) == 3, "the good checkpoint of the first epoch stayed"
