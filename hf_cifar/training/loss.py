@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from hf_cifar import processes
 from hf_cifar.data.loader import PADDING_LABEL
 from hf_cifar.errors import TrainingError
-from hf_cifar.files import write_json
+from hf_cifar.files import write_text
 
 FILE = "loss.json"
 CHECK_EVERY = 25  # steps; on a GPU a look at the loss waits for all that is under way
@@ -68,8 +68,8 @@ class LossMeter:
             TrainingError: one is not finite; the message has the step, the learning rate and advice.
         """
         recent, self.recent = self.recent, []
-        for loss, step, epoch, rate in recent:
-            value = float(loss)
+        values = torch.stack([loss for loss, *_ in recent]).tolist() if recent else []
+        for value, (_, step, epoch, rate) in zip(values, recent, strict=True):
             if self.watched and not math.isfinite(value):
                 raise TrainingError(
                     f"the loss became {value} at step {step + 1} (epoch {epoch:.2f}), at a learning rate of {rate:g}: "
@@ -90,7 +90,8 @@ class LossMeter:
         self.check()
         value = self._everywhere()
         if processes.is_main():
-            write_json(folder / FILE, {"total": value, "since": self.since})
+            # Not by `write_json`, which refuses the NaN that a diverged head of a grid leaves here.
+            write_text(folder / FILE, json.dumps({"total": value, "since": self.since}))
 
     def load(self, folder: Path) -> None:
         """Go on counting where a checkpoint was made."""

@@ -140,6 +140,15 @@ def test_the_grid_keeps_the_head_that_is_best_on_validation(configure):
     assert result.metrics["validation"]["accuracy"] == pytest.approx(best[0])
 
 
+def test_a_head_that_diverges_leaves_the_grid_its_others(configure, tmp_path):
+    """Also through a checkpoint: the sum of the losses is no number from then on."""
+    grid = run(configure(learning_rates=[0.05, 1e38], num_train_epochs=4))
+    alone = run(configure(learning_rates=[0.05], num_train_epochs=4, output_dir=str(tmp_path / "alone")))
+    assert grid.metrics["train"]["chosen"]["learning_rate"] == 0.05
+    for ours, theirs in zip(saved_head(grid), saved_head(alone), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
 def test_both_solvers_learn_the_colours(configure, tmp_path):
     for solver in ("trainer", "lbfgs"):
         result = run(configure(solver=solver, num_train_epochs=20, output_dir=str(tmp_path / solver)))
