@@ -186,6 +186,11 @@ class StageTrainer(Trainer):
         self.meter.add(loss, self.state.global_step, self.state.epoch, max(self.rates))
         return loss
 
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        # Without clipping, Trainer learns the norm by clipping at infinity, which makes every gradient NaN where one
+        # is infinite: the heads of a grid would fall with the one that diverges.
+        return grad_norm
+
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """As `Trainer.log`, with the loss since the last log, also of steps before an interruption."""
         if "loss" in logs:
