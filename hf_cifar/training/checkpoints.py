@@ -41,16 +41,24 @@ class CheckpointCallback(TrainerCallback):
         resume: the checkpoint that training goes on from.
         keep: how many are kept; the best one is kept besides.
         every_epoch: whether there must be one of every epoch, so that the best epoch can be taken from it.
+        watched: whether weights that are no longer numbers end training.
     """
 
     def __init__(
-        self, folder: Path, saved: Sequence[Saved], resume: Path | None, keep: int = KEEP, every_epoch: bool = False
+        self,
+        folder: Path,
+        saved: Sequence[Saved],
+        resume: Path | None,
+        keep: int = KEEP,
+        every_epoch: bool = False,
+        watched: bool = True,
     ) -> None:
         self.folder = folder
         self.saved = saved
         self.resume = resume
         self.keep = max(1, keep)
         self.every_epoch = every_epoch
+        self.watched = watched
         self.put_off = False
 
     def on_train_begin(
@@ -95,7 +103,7 @@ class CheckpointCallback(TrainerCallback):
         for part in self.saved:
             part.save(newest)
         bad = [name for name, value in model.state_dict().items() if not torch.isfinite(value).all()]
-        if bad:
+        if bad and self.watched:
             raise TrainingError(
                 f"weights became infinite or NaN at step {state.global_step} (such as {bad[0]}): "
                 "try a lower --learning-rate; the last good checkpoint stays"

@@ -39,9 +39,9 @@ class GridTrainer(StageTrainer):
         self.heads = heads
         self.learning_rates = list(learning_rates)
         self.momentum = momentum
-        super().__init__(model, args, compute_metrics=self._metrics, **kwargs)
         # Of several heads one may diverge: it is the grid's to find the rate at which they do.
-        self.meter.watched = len(self.learning_rates) == 1
+        watched = len(self.learning_rates) == 1
+        super().__init__(model, args, compute_metrics=self._metrics, watched=watched, **kwargs)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """One parameter group a head."""

@@ -41,12 +41,12 @@ def summed_cross_entropy(
 class LossMeter:
     """The mean loss of the steps since the last log, through checkpoints; and the end of training with a bad one.
 
-    Attributes:
+    Args:
         watched: whether a loss that is not finite ends training.
     """
 
-    def __init__(self) -> None:
-        self.watched = True
+    def __init__(self, watched: bool = True) -> None:
+        self.watched = watched
         self.total = 0.0
         self.since = 0
         self.recent: list[tuple[torch.Tensor, int, float, float]] = []

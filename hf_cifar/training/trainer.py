@@ -76,6 +76,7 @@ class StageTrainer(Trainer):
         callbacks: beside those that every stage has.
         saved: what goes into checkpoints beside the usual.
         every_epoch: whether each epoch needs a checkpoint, so that the best can be taken from it.
+        watched: whether a loss or a weight that is no longer a number ends training.
     """
 
     def __init__(
@@ -87,9 +88,10 @@ class StageTrainer(Trainer):
         callbacks: Sequence[TrainerCallback],
         saved: Sequence[Saved] = (),
         every_epoch: bool = False,
+        watched: bool = True,
         **kwargs: Any,
     ) -> None:
-        self.meter = LossMeter()
+        self.meter = LossMeter(watched)
         self.rates: list[float] = []
         self.resume = resume
         self.interruption = InterruptionCallback()
@@ -99,6 +101,7 @@ class StageTrainer(Trainer):
             resume,
             keep=args.save_total_limit or KEEP,
             every_epoch=every_epoch,
+            watched=watched,
         )
         # Checkpoints are removed by that callback, once a newer one is whole; Trainer would do it before.
         args = copy.copy(args)
