@@ -524,7 +524,7 @@ def test_label_smoothing_is_torchs_and_of_training_alone(configure, monkeypatch)
         loss, outputs = step(self, model, inputs, True, num_items_in_batch)
         smoothing = 0.3 if model.training else 0.0
         expected = torch.nn.functional.cross_entropy(outputs["logits"], inputs["labels"], label_smoothing=smoothing)
-        losses.setdefault(model.training, []).append((float(loss.detach()), float(expected)))
+        losses.setdefault(model.training, []).append((float(loss.detach()), float(expected.detach())))
         return (loss, outputs) if return_outputs else loss
 
     monkeypatch.setattr(FinetuneTrainer, "compute_loss", watched)
