@@ -14,7 +14,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	touch $@
 
 demo: venv
-	$(BIN)/python scripts/run.py --stage probe --recipe demo --overwrite
+	$(BIN)/python scripts/run.py --stage lpft --recipe demo --overwrite
 
 test: venv
 	$(BIN)/python -m pytest
