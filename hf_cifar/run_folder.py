@@ -12,6 +12,7 @@ from hf_cifar import processes
 from hf_cifar.config import PROVENANCE, RunConfig, read_yaml, to_yaml
 from hf_cifar.errors import InputError
 from hf_cifar.files import write_json, write_text
+from hf_cifar.models.zoo import locate_start
 
 RUN_FILE = "run.yaml"
 SPLITS_FILE = "splits.json"
@@ -80,6 +81,8 @@ class RunFolder:
         self.adds_to_probe = adds_to_probe(config)
         if config.resume or self.adds_to_probe:
             self._refuse_another_run()
+        if config.overwrite and config.finetune.from_ is not None:
+            self._refuse_to_remove(locate_start(config.finetune.from_).name)
         if not config.resume and not config.overwrite and self._in_use():
             raise InputError(
                 f"--output-dir {self.path} is in use: --resume goes on with the run there, --overwrite replaces it"
@@ -122,6 +125,11 @@ class RunFolder:
         others = any(item.name not in ours for item in self.path.iterdir())
         stages = [self.path / name for name in self.config.stages if name not in kept]
         return others or any(item.is_file() for stage in stages for item in stage.rglob("*"))
+
+    def _refuse_to_remove(self, start: str) -> None:
+        """Refuse to replace the stage that holds the very model that fine-tuning is to start from."""
+        if any(Path(start).resolve().is_relative_to((self.path / name).resolve()) for name in self.config.stages):
+            raise InputError(f"--overwrite would remove {start}, which --from names: give another --output-dir")
 
     def _before(self) -> RunConfig:
         return RunConfig.build(read_yaml(self.path / RUN_FILE))

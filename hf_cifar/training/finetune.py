@@ -116,8 +116,8 @@ class Finetune:
             except RuntimeError as error:
                 if not (self.find_batch_size and should_reduce_batch_size(error)):
                     raise
-            self._halve_batch()
-            # The steps of half a batch twice are those of the whole batch, so a checkpoint of it can be gone on from.
+            self._divide_batch()
+            # The steps of its parts are those of the whole batch, so a checkpoint of it can be gone on from.
             resume = True
         model = on_device(self.start.load(), self.arguments.device).eval()
         chosen = self._choose(model, state)
@@ -250,15 +250,17 @@ class Finetune:
         model.load_state_dict(end)
         return chosen
 
-    def _halve_batch(self) -> None:
+    def _divide_batch(self) -> None:
         size = self.arguments.per_device_train_batch_size
         if size == 1:
             raise InputError(
                 "--auto-find-batch-size: a single image does not fit into memory; use a smaller --image-size"
             )
-        self.arguments.per_device_train_batch_size = size // 2
-        self.arguments.gradient_accumulation_steps *= 2
-        say(f"out of memory: going on with batches of {size // 2}, two of them for a step of {size} images")
+        # Without a remainder, or the parts would not add up to the same step: 64 in halves, 9 in thirds.
+        parts = next(number for number in range(2, size + 1) if size % number == 0)
+        self.arguments.per_device_train_batch_size = size // parts
+        self.arguments.gradient_accumulation_steps *= parts
+        say(f"out of memory: going on with batches of {size // parts}, {parts} of them for {size} images")
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

@@ -141,6 +141,13 @@ def test_from_names_a_run_a_stage_or_a_model(probe, configure, tmp_path):
         run(configure(stage="finetune", from_=str(tmp_path), output_dir=str(tmp_path / "x")))
 
 
+def test_overwrite_does_not_remove_what_it_is_to_start_from(configure, tmp_path):
+    first = run(configure(stage="finetune", num_train_epochs=1))
+    with pytest.raises(InputError, match="--overwrite would remove"):
+        run(configure(stage="finetune", num_train_epochs=1, overwrite=True, from_=str(first.output_dir)))
+    assert (first.model_dir / "model.safetensors").is_file()
+
+
 def test_from_the_pretrained_model_it_gets_a_new_head_unless_its_labels_are_these(configure, tiny_model, tmp_path):
     options = {"stage": "finetune", "num_train_epochs": 1, "learning_rate": 0.0, "scheduler": "constant"}
     fresh = run(configure(**options))
@@ -468,8 +475,9 @@ def test_a_probe_that_diverges_says_so(configure):
         run(configure(learning_rates=[1e38, 3e38], overwrite=True))
 
 
-def test_out_of_memory_halves_the_batch_and_ends_in_the_same_weights(configure, tmp_path, monkeypatch):
-    options = {"stage": "finetune", "num_train_epochs": 3, **PLAIN}
+@pytest.mark.parametrize("size", [16, 15])
+def test_out_of_memory_divides_the_batch_and_ends_in_the_same_weights(size, configure, tmp_path, monkeypatch):
+    options = {"stage": "finetune", "num_train_epochs": 3, **PLAIN, "train_batch_size": size}
     whole = run(configure(**options))
     step = FinetuneTrainer.training_step
 
