@@ -139,6 +139,7 @@ def _parser() -> _Parser:
         parser.add_argument(
             flag(name),
             type=_reader(item.type),
+            nargs="+" if item.type == list[str] else None,
             choices=item.metadata["choices"],
             dest=name,
             metavar=item.metadata["metavar"],

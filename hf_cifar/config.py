@@ -9,6 +9,7 @@ from typing import Any
 
 from hf_cifar import schema
 from hf_cifar.config_parts import AugmentationConfig, DataConfig, FinetuneConfig, ModelConfig, ProbeConfig
+from hf_cifar.config_use import ComparisonConfig, EvaluationConfig, HubConfig, PredictionConfig
 from hf_cifar.errors import InputError
 from hf_cifar.recipes import PROVENANCE, default_recipe, read_recipe, read_yaml, recipe_names, to_yaml
 from hf_cifar.schema import TRAINING, flag, merged, option
@@ -17,9 +18,13 @@ __all__ = [
     "PROVENANCE",
     "TRAIN_BATCH_SIZE",
     "AugmentationConfig",
+    "ComparisonConfig",
     "DataConfig",
+    "EvaluationConfig",
     "FinetuneConfig",
+    "HubConfig",
     "ModelConfig",
+    "PredictionConfig",
     "ProbeConfig",
     "RunConfig",
     "flag",
@@ -33,8 +38,17 @@ __all__ = [
 
 # A training argument of ours: the images of a batch over all processes.
 TRAIN_BATCH_SIZE = "train_batch_size"
-# What each stage consists of; a training stage is also the name of its part of the configuration.
-STAGES = {"probe": ("probe",), "finetune": ("finetune",), "lpft": ("probe", "finetune")}
+# What each stage trains; a training stage is also the name of its part of the configuration.
+STAGES: dict[str, tuple[str, ...]] = {
+    "probe": ("probe",),
+    "finetune": ("finetune",),
+    "lpft": ("probe", "finetune"),
+    "evaluate": (),
+    "predict": (),
+    "compare": (),
+    "export": (),
+    "push": (),
+}
 # Training arguments that say how to compute, not what: given with lpft, they hold in both of its stages.
 SHARED_TRAINING_ARGUMENTS = (
     "use_cpu",
@@ -57,13 +71,21 @@ class RunConfig:
 
     stage: str = option(
         "probe",
-        "probe: train a head on the frozen backbone; finetune: train the backbone too; lpft: one after the other",
+        "probe: train a head on the frozen backbone; finetune: train the backbone too; lpft: one after the other; "
+        "evaluate: measure a model on a split; predict: answer images; compare: runs side by side; "
+        "export: a folder that opens anywhere, checked; push: that folder to the Hub",
         choices=tuple(STAGES),
     )
     recipe: str | None = option(
         None, "named defaults, from hf_cifar/recipes; default: vit for transformers, resnet otherwise", metavar="NAME"
     )
     output_dir: str | None = option(None, "folder of the run; default: runs/MODEL-DATASET", metavar="DIR")
+    checkpoint: str | None = option(
+        None,
+        "evaluate, predict, export, push: a run, one of its stages, a saved model, or USER/NAME of the Hub "
+        "(USER/NAME@REVISION: at a branch, tag or commit); default: the last stage of --output-dir",
+        metavar="DIR|HUB_ID",
+    )
     seed: int = option(0, "rules the split, the order of the images and every random draw")
     momentum: float = option(0.9, "of SGD, in both stages")
     resume: bool = option(False, "go on in an output folder that is in use, from its last checkpoint")
@@ -73,6 +95,10 @@ class RunConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    prediction: PredictionConfig = field(default_factory=PredictionConfig)
+    comparison: ComparisonConfig = field(default_factory=ComparisonConfig)
+    hub: HubConfig = field(default_factory=HubConfig)
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
@@ -156,7 +182,8 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as `build` takes them, without what belongs to one call only."""
         values = asdict(self)
-        del values["resume"], values["overwrite"]
+        for name in ("checkpoint", "resume", "overwrite", "prediction", "comparison", "hub"):
+            del values[name]
         return values
 
 
@@ -176,8 +203,13 @@ def _distributed(layer: dict[str, Any], stage: str) -> dict[str, Any]:
     given = layer.pop(TRAINING, {})
     if not isinstance(given, dict):
         raise InputError(f"{TRAINING} must hold keys and values, not {given!r}")
-    last, *others = STAGES.get(stage, ("probe",))[::-1]
     shared = {name: value for name, value in given.items() if name in SHARED_TRAINING_ARGUMENTS}
+    trained = STAGES.get(stage, ("probe",))
+    if given and not trained and len(shared) < len(given):
+        name = next(name for name in given if name not in shared)
+        raise InputError(f"{flag(name)} with --stage {stage}: nothing is trained there")
+    # What does not train computes as fine-tuning would.
+    last, *others = (trained or ("finetune",))[::-1]
     for part, arguments in ((last, given), *((other, shared) for other in others)):
         if arguments:
             layer = merged({part: {TRAINING: arguments}}, layer)

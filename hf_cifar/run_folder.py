@@ -54,6 +54,41 @@ class StageFolder:
         return self.path / "model"
 
     @property
+    def predictions(self) -> Path:
+        """One row a test image."""
+        return self.path / "predictions.parquet"
+
+    @property
+    def history(self) -> Path:
+        """One row an epoch, or a logged step."""
+        return self.path / "history.csv"
+
+    @property
+    def mistakes(self) -> Path:
+        """Every test image that was answered wrongly, the worst first."""
+        return self.path / "mistakes.csv"
+
+    @property
+    def label_errors(self) -> Path:
+        """The test images whose label is in doubt, the most doubtful first."""
+        return self.path / "label_errors.csv"
+
+    @property
+    def figures(self) -> Path:
+        """A folder of pictures."""
+        return self.path / "figures"
+
+    @property
+    def examples(self) -> Path:
+        """A folder of test images, one of each of some classes, with `examples.json`: what the model says of them."""
+        return self.path / "examples"
+
+    @property
+    def report(self) -> Path:
+        """All of it on one page."""
+        return self.path / "report.html"
+
+    @property
     def metrics(self) -> Path:
         """The file that is written last: with it the stage is done."""
         return self.path / METRICS_FILE

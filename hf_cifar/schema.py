@@ -84,9 +84,9 @@ def _checked(name: str, value: Any, kind: Any, choices: tuple[str, ...] | None) 
     if value is None and type(None) in options:
         return None
     target = next(option for option in options if option is not type(None))
-    if target == list[float]:
+    if target in (list[float], list[str]):
         value = value if isinstance(value, list) else [value]
-        return [_checked(name, item, float, None) for item in value]
+        return [_checked(name, item, get_args(target)[0], None) for item in value]
     if target == dict[str, Any]:
         target = dict
     if target is float and isinstance(value, str):

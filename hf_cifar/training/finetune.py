@@ -147,7 +147,7 @@ class Finetune:
         callbacks: list[TrainerCallback] = [
             *freezing,
             EpochCallback(images),
-            HistoryCallback(self.folder.path / "history.csv"),
+            HistoryCallback(self.folder.history),
             ProgressCallback("fine-tuning"),
         ]
         if self.options.scheduler == "plateau":
@@ -225,7 +225,7 @@ class Finetune:
             mixing = Mixing(augmentation.mixup, augmentation.cutmix, len(self.label_names), seed)
         images = ImageDataset(self.train, transform, mixing)
         if processes.is_main():
-            augmentation_figure(self.folder.path / "figures" / "augmentation.png", images, self.label_names)
+            augmentation_figure(self.folder.figures / "augmentation.png", images, self.label_names)
         return images
 
     def _choose(self, model: PreTrainedModel, state: TrainerState) -> dict[str, float]:

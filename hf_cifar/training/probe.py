@@ -131,7 +131,7 @@ class Probe:
         layer = head(self.model)
         heads = HeadGrid(layer.in_features, layer.out_features, len(rates))
         callbacks: list[Any] = [
-            HistoryCallback(self.folder.path / "history.csv", len(rates)),
+            HistoryCallback(self.folder.history, len(rates)),
             ProgressCallback("training heads"),
         ]
         module: torch.nn.Module
@@ -190,7 +190,7 @@ class Probe:
             }
             for solution, (accuracy, nll) in zip(solutions, scores, strict=True)
         ]
-        write_history(self.folder.path / "history.csv", rows)
+        write_history(self.folder.history, rows)
         with torch.no_grad():
             layer.weight.copy_(torch.from_numpy(solutions[best].weight))
             layer.bias.copy_(torch.from_numpy(solutions[best].bias))

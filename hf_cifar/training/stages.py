@@ -132,7 +132,7 @@ def _run_stage(
     metrics["train"]["seconds"] = time.perf_counter() - begun
     if processes.is_main():
         index, labels = splits.test.index, splits.test.targets
-        save_predictions(folder.path / "predictions.parquet", outcome.test_logits, labels, index)
+        save_predictions(folder.predictions, outcome.test_logits, labels, index)
         write_json(folder.metrics, metrics)
     processes.wait_for_all()
     _report(stage, metrics, folder)
