@@ -20,16 +20,17 @@ def check(config: RunConfig) -> None:
     dataset = locate_dataset(config.data.dataset)
     model = locate_model(config.model.model)
     weights = locate_weights(config.model.weights or DEFAULT_WEIGHTS) if _takes_weights(config) else None
-    from_hub = [("dataset", dataset.name)] if dataset.kind == "hub" else []
+    from_hub: list[tuple[str, str, str | None]] = [("dataset", dataset.name, None)] if dataset.kind == "hub" else []
     if config.finetune.from_ is not None:
         model, weights = locate_start(config.finetune.from_), None
     elif adds_to_probe(config):
         model, weights = locate_start(str(config.folder / "probe")), None
-    from_hub += [("model", item.name) for item in (model, weights) if item and item.kind == "hub"]
+    from_hub += [("model", item.name, item.revision) for item in (model, weights) if item and item.kind == "hub"]
     if from_hub and not hub_reachable():
-        for kind, name in from_hub:
-            if not hub_cached(kind, name):
-                raise InputError(f"cannot reach the Hugging Face Hub, and {kind} {name} is not cached: {WAYS_OUT}")
+        for kind, name, revision in from_hub:
+            if not hub_cached(kind, name, revision):
+                full = name if revision is None else f"{name}@{revision}"
+                raise InputError(f"cannot reach the Hugging Face Hub, and {kind} {full} is not cached: {WAYS_OUT}")
         go_offline()
     if (
         weights
