@@ -119,14 +119,17 @@ def layer_groups(model: PreTrainedModel) -> list[LayerGroup]:
     comes before the first block is a group of its own, and what comes after a block belongs to it. In a network
     without such a list, and in one that `group_backbone` was called for, the backbone is one group.
     """
-    groups: list[LayerGroup] = []
-    whole = getattr(model, _ONE_GROUP, False)
+    groups: list[list[_Piece]] = []
     for piece in _pieces(model, backbone_layers(model)):
-        if groups and (whole or not piece.is_block):
-            groups[-1].layers.extend(piece.layers)
+        if groups and (getattr(model, _ONE_GROUP, False) or not piece.is_block):
+            groups[-1].append(piece)
         else:
-            groups.append(LayerGroup(_largest(model, piece.layers), list(piece.layers)))
-    return [*groups, LayerGroup("head", head_names(model))]
+            groups.append([piece])
+    result = []
+    for found in groups:
+        layers = [layer for piece in found for layer in piece.layers]
+        result.append(LayerGroup(_largest(model, found[0].layers if found[0].is_block else layers), layers))
+    return [*result, LayerGroup("head", head_names(model))]
 
 
 def group_backbone(model: PreTrainedModel) -> None:
@@ -288,6 +291,7 @@ def features_and_logits(model: PreTrainedModel, pixel_values: torch.Tensor) -> t
 
     Raises:
         InputError: a layer of the head does not get one row an image.
+        ValueError: the model answers no logits.
     """
     caught: dict[int, list[torch.Tensor]] = {}
     layers = head(model).layers
@@ -296,10 +300,13 @@ def features_and_logits(model: PreTrainedModel, pixel_values: torch.Tensor) -> t
         for place, layer in enumerate(layers)
     ]
     try:
-        logits: torch.Tensor = model(pixel_values).logits
+        answer = model(pixel_values)
     finally:
         for hook in hooks:
             hook.remove()
+    logits = getattr(answer, "logits", None)
+    if logits is None:
+        raise ValueError(f"it answers {', '.join(answer)}, and no logits")
     shapes = [[tuple(inputs.shape) for inputs in caught.get(place, [])] for place in range(len(layers))]
     if any(len(found) != 1 or len(found[0]) != 2 for found in shapes):
         raise InputError(

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torchvision
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -116,6 +117,9 @@ def _tried(built: BuiltModel, size: tuple[int, int]) -> BuiltModel:
         remarks.append(f"images do not pass through the layers of {kind} in the order of their names")
     if len(layer_groups(model)) == 2:
         remarks.append(f"the backbone of {kind} is one layer group: it is unfrozen, and decays, as a whole")
+    dropout = max([module.p for module in model.modules() if isinstance(module, nn.Dropout)], default=0.0)
+    if dropout > 0.9:  # as transformers' MobileNetV1 has by default
+        remarks.append(f"warning: {kind} has a dropout of {dropout:g}, with which fine-tuning hardly learns")
     return replace(built, probe_fault=trial.probe_fault, remarks=tuple(remarks))
 
 

@@ -85,7 +85,7 @@ def _rebuilt(model: PreTrainedModel, own: int, size: int) -> PreTrainedModel | N
     _set_size(config, size)
     try:
         found = type(model)(config).eval()
-    except (TypeError, *NETWORK_FAILS):  # such as a network of timm that knows no image size
+    except NETWORK_FAILS:  # such as a network of timm that knows no image size
         return None
     state, needed = model.state_dict(), found.state_dict()
     if set(state) != set(needed):
