@@ -32,6 +32,11 @@ HEAD_PLACES = (
 )
 
 
+def architecture(model: PreTrainedModel) -> str:
+    """What a user knows a network as: the name of its class, or timm's name of it."""
+    return str(getattr(model.config, "architecture", None) or type(model).__name__)
+
+
 def head_names(model: PreTrainedModel) -> list[str]:
     """The dotted names of the linear layers that make the logits: one, or several whose logits are averaged.
 
@@ -44,7 +49,7 @@ def head_names(model: PreTrainedModel) -> list[str]:
     found = known or _linear_layers(model)[-1:]
     if not found:
         raise InputError(
-            f"{type(model).__name__} has no linear classifier with {model.config.num_labels} outputs that could be "
+            f"{architecture(model)} has no linear classifier with {model.config.num_labels} outputs that could be "
             "trained: choose another --model"
         )
     return found
@@ -310,6 +315,6 @@ def features_and_logits(model: PreTrainedModel, pixel_values: torch.Tensor) -> t
     shapes = [[tuple(inputs.shape) for inputs in caught.get(place, [])] for place in range(len(layers))]
     if any(len(found) != 1 or len(found[0]) != 2 for found in shapes):
         raise InputError(
-            f"the classifier of {type(model).__name__} gets inputs of shapes {shapes}, not one row of features an image"
+            f"the classifier of {architecture(model)} gets inputs of shapes {shapes}, not one row of features an image"
         )
     return torch.cat([caught[place][0] for place in range(len(layers))], dim=1), logits

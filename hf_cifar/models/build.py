@@ -17,7 +17,7 @@ from transformers import (
 
 from hf_cifar.config import ModelConfig
 from hf_cifar.errors import InputError, unknown_name
-from hf_cifar.models.anatomy import group_backbone, head_names, knows_head, layer_groups
+from hf_cifar.models.anatomy import architecture, group_backbone, head_names, knows_head, layer_groups
 from hf_cifar.models.lineage import base_model_of
 from hf_cifar.models.processors import fit_processor, output_size
 from hf_cifar.models.resize import resized
@@ -107,7 +107,7 @@ def on_device(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:
 
 def _tried(built: BuiltModel, size: tuple[int, int]) -> BuiltModel:
     """The model with what a pass of random images has shown of it."""
-    model, kind = built.model, type(built.model).__name__
+    model, kind = built.model, architecture(built.model)
     trial = run_trial(model, size)
     remarks = []
     if not knows_head(model):
@@ -204,7 +204,7 @@ def _check_loaded(model: PreTrainedModel, info: dict[str, Any], source: str) -> 
     faults += [str(key[0]) for key in info["mismatched_keys"] if not str(key[0]).startswith(of_head)]
     if faults:
         raise InputError(
-            f"{source} does not fit {type(model).__name__}: {len(faults)} tensors besides the classifier are missing, "
+            f"{source} does not fit {architecture(model)}: {len(faults)} tensors besides the classifier are missing, "
             f"unknown or of another shape (such as {sorted(faults)[0]})"
         )
 
