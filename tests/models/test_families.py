@@ -1,6 +1,7 @@
 """Every family through probe, fine-tuning, saving and `pipeline`: the name of each test is its result."""
 
 import json
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -8,6 +9,7 @@ import pytest
 import torch
 from conftest import write_images
 from families import FAMILIES
+from safetensors.torch import load_file
 from transformers import AutoModelForImageClassification, pipeline
 
 from hf_cifar.config import RunConfig, nested
@@ -84,3 +86,21 @@ def test_weights_between_are_chosen_for_a_network_that_keeps_tables_of_its_own(p
     monkeypatch.setattr(finetune, "augmentation_figure", lambda *_: None)
     result, _ = through("levit", pictures, tmp_path, interpolate="auto")
     check_pipeline(result.model_dir, pictures)
+
+
+@pytest.mark.parametrize("family", ["vit", "beit", "swin", "timm-vit", "pvt"])
+def test_a_run_goes_on_from_the_weights_of_its_checkpoint(family, pictures, tmp_path, monkeypatch):
+    """Some families have other names for their tensors in files than in memory."""
+    monkeypatch.setattr(finetune, "augmentation_figure", lambda *_: None)
+    values = {"num_train_epochs": 2, "stage": "finetune"}
+    whole, _ = through(family, pictures, tmp_path, **values)
+    stage = whole.output_dir / "finetune"
+    last = stage / "checkpoints" / "checkpoint-6"
+    expected = load_file(last / "model.safetensors")
+    for folder in (last, stage / "model"):
+        shutil.rmtree(folder)
+    (stage / "metrics.json").unlink()
+    through(family, pictures, tmp_path, resume=True, **values)
+    found = load_file(last / "model.safetensors")
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
