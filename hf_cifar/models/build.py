@@ -176,7 +176,15 @@ def _native(location: Location, weights: Location | None, labels: dict[str, Any]
         return BuiltModel(model, processor, f"{origin}, random weights")
     if weights.kind not in ("file", "folder"):
         raise InputError(f"--weights {weights.name} with --model {location.name}: give a file, a folder or none")
-    load_checked(model, read_weights(Path(weights.name)), head_names(model), f"--weights {weights.name}")
+    # By transformers: the names in a file are not those in memory in some families, such as ViT.
+    model, info = type(model).from_pretrained(
+        None,
+        config=config,
+        state_dict=read_weights(Path(weights.name)),
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    _check_loaded(model, info, f"--weights {weights.name}")
     return BuiltModel(model, processor, f"{origin}, weights from {Path(weights.name).name}", base_model_of(weights))
 
 
@@ -200,12 +208,13 @@ def _check_loaded(model: PreTrainedModel, info: dict[str, Any], source: str) -> 
     """
     of_head = tuple(head_names(model))
     unknown = [str(key) for key in info["unexpected_keys"] if not OTHER_PARTS & set(str(key).split("."))]
-    faults = [key for key in (*map(str, info["missing_keys"]), *unknown) if not key.startswith(of_head)]
+    missing = [str(key) for key in info["missing_keys"] if not str(key).endswith("num_batches_tracked")]
+    faults = [key for key in (*missing, *unknown) if not key.startswith(of_head)]
     faults += [str(key[0]) for key in info["mismatched_keys"] if not str(key[0]).startswith(of_head)]
     if faults:
         raise InputError(
             f"{source} does not fit {architecture(model)}: {len(faults)} tensors besides the classifier are missing, "
-            f"unknown or of another shape (such as {sorted(faults)[0]})"
+            f"unknown or of another shape (such as {sorted(faults)[0]}); see --model"
         )
 
 

@@ -95,7 +95,7 @@ def test_native_folder_of_another_shape_is_refused(tiny_model, tmp_path):
 
     model = tiny_resnet()
     save_file({f"x.{name}": tensor for name, tensor in model.state_dict().items()}, tmp_path / "w.safetensors")
-    with pytest.raises(InputError, match="does not fit the architecture"):
+    with pytest.raises(InputError, match=r"does not fit ResNetForImageClassification: .* tensors .* missing"):
         build(str(tiny_model), tmp_path / "w.safetensors")
 
 
@@ -159,3 +159,22 @@ def test_weights_that_are_put_into_levit_are_those_it_answers_with():
     with average.in_place():
         assert torch.equal(model(images).logits, FAMILIES["levit"].make(seed=1)(images).logits)
     assert torch.equal(model(images).logits, expected)
+
+
+@pytest.mark.parametrize("family", ["vit", "swin", "timm-vit", "efficientnet"])
+@pytest.mark.parametrize("form", ["folder", "file of the tensors in memory", "file of a base model"])
+def test_weights_of_a_native_model_by_the_names_of_files_and_of_memory(family, form, tmp_path):
+    FAMILIES[family].save(tmp_path / "model", seed=1)
+    other = FAMILIES[family].save(tmp_path / "other", seed=2)
+    path = tmp_path / "other"
+    if form != "folder":
+        state = other.state_dict()
+        if form == "file of a base model":
+            prefix = f"{other.base_model_prefix}."
+            state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        path = tmp_path / "weights.pth"
+        torch.save(state, path)
+    model = build_model(ModelConfig(model=str(tmp_path / "model"), weights=str(path)), NAMES, 0).model
+    heads = FAMILIES[family].head
+    ours = {name: value for name, value in model.state_dict().items() if not name.startswith(heads)}
+    assert ours and all(torch.equal(value, other.state_dict()[name]) for name, value in ours.items())
