@@ -11,7 +11,7 @@ _HOME = {
     "InputError": "hf_cifar.errors",
     "Interrupted": "hf_cifar.errors",
     "TrainingError": "hf_cifar.errors",
-    "StageResult": "hf_cifar.training.stages",
+    "StageResult": "hf_cifar.result",
     "run": "hf_cifar.training.stages",
     "freeze": "hf_cifar.training.freezing",
     "unfreeze": "hf_cifar.training.freezing",

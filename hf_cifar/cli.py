@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from hf_cifar.config import TRAIN_BATCH_SIZE, RunConfig, flag, flags, nested, read_yaml
 from hf_cifar.errors import InputError, Interrupted, TrainingError, hint
 from hf_cifar.processes import is_main, rank
-from hf_cifar.run_folder import RUN_FILE, adds_to_probe
+from hf_cifar.run_folder import configured
 
 EPILOG = """\
 Every field of transformers.TrainingArguments is a flag too and wins over the recipe, such as
@@ -51,15 +51,7 @@ def parse(arguments: list[str]) -> RunConfig:
     layers = [read_yaml(Path(file)) if file else {}, nested(values)]
     if of_probe:
         layers.append({"probe": {"training": of_probe}})
-    config = RunConfig.build(*layers)
-    file = config.folder / RUN_FILE
-    if file.is_file() and (config.resume or adds_to_probe(config)):
-        # What was said when the run was started holds, and need not be said again.
-        before = read_yaml(file)
-        if not config.resume:
-            before.pop("finetune", None)
-        config = RunConfig.build(before, *layers)
-    return config
+    return configured(*layers)
 
 
 def main(arguments: list[str] | None = None) -> int:
