@@ -9,7 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from hf_cifar.config import RunConfig, flags, nested
+from hf_cifar.config import SHARED_TRAINING_ARGUMENTS, STAGES, TRAIN_BATCH_SIZE, RunConfig, flags, nested
+from hf_cifar.errors import unknown_name
 from hf_cifar.result import StageResult
 from hf_cifar.run_folder import configured
 
@@ -73,6 +74,7 @@ class Experiment:
     """
 
     def __init__(self, **options: Any) -> None:
+        _check_names(options)
         self.options = options
         self.config("probe")
 
@@ -82,11 +84,12 @@ class Experiment:
         Raises:
             InputError: an option that does not exist or does not fit.
         """
-        known = flags()
+        _check_names(options)
         values = {name: _plain(value) for name, value in self.options.items()}
-        if stage not in ("probe", "finetune", "lpft"):
+        if not STAGES[stage]:
             # Nothing is trained there: what says how to train is for the other stages.
-            values = {name: value for name, value in values.items() if name in known}
+            kept = (*flags(), *SHARED_TRAINING_ARGUMENTS)
+            values = {name: value for name, value in values.items() if name in kept}
         given = {name: _plain(value) for name, value in options.items()}
         return configured(nested({**values, **given, "stage": stage}))
 
@@ -197,6 +200,16 @@ class Step:
 
     def _repr_html_(self) -> str:
         return self.result._repr_html_()
+
+
+def _check_names(options: dict[str, Any]) -> None:
+    """Refuse options that are neither ours nor fields of `TrainingArguments`."""
+    from transformers import TrainingArguments
+
+    known = (*flags(), TRAIN_BATCH_SIZE, *TrainingArguments.__dataclass_fields__)
+    for name in options:
+        if name not in known:
+            raise unknown_name("option", name, known)
 
 
 def _plain(value: Any) -> Any:

@@ -1,13 +1,13 @@
 """Corruptions of an image in five severities, made on the fly.
 
-The kinds follow CIFAR-10-C and ImageNet-C (Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common
-Corruptions and Perturbations", 2019). The numbers do not: CIFAR-10-C is a set of published arrays, made from the original
-CIFAR-10 test images. Here any image is corrupted as it is, at its own size, with parameters of this package, and by 11
-kinds instead of 15 (no glass or zoom blur, snow, frost or elastic transform; saturate is one of its extras). Accuracies
-on the two must not be compared.
+The kinds follow CIFAR-10-C and ImageNet-C (Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to
+Common Corruptions and Perturbations", 2019). The numbers do not: CIFAR-10-C is a set of published arrays, made from
+the original CIFAR-10 test images. Here any image is corrupted as it is, at its own size, with parameters of this
+package, and by 11 kinds instead of 15 (no glass or zoom blur, snow, frost or elastic transform; saturate is one of
+CIFAR-10-C's extras). Accuracies on the two must not be compared.
 
-Lengths are fractions of the image's shorter side, so that a severity looks alike on 32 and on 224 pixels. Noise and JPEG
-work on single pixels and blocks of 8: where a processor makes a large photograph small, they fade.
+Lengths are fractions of the image's shorter side, so that a severity looks alike on 32 and on 224 pixels. Noise and
+JPEG work on single pixels and blocks of 8: where a processor makes a large photograph small, they fade.
 """
 
 import io
@@ -38,8 +38,8 @@ def corrupt(image: Image.Image, name: str, severity: int, seed: int, row: int) -
         row: the number of the image in its split.
 
     Returns:
-        An RGB image of the same size. Severity hurts monotonically on average, in squared distance to `image`; what has
-        no colour cannot be saturated, and what is one flat colour can only get noise, light and fog.
+        An RGB image of the same size. From 32 pixels on, each severity is on average further from `image` than the one
+        before, in squared distance; what has no colour cannot be saturated, and what is flat not blurred.
 
     Raises:
         ValueError: no such corruption or severity, or the image is not RGB.
