@@ -42,5 +42,5 @@ def record(
 
 def label_names(model: PreTrainedModel) -> list[str]:
     """What a model calls its classes, in their order."""
-    names = model.config.id2label or {}
+    names: dict[Any, str] = dict(model.config.id2label or {})
     return [names[number] for number in sorted(names)]
