@@ -29,6 +29,8 @@ def per_class_figure(path: Path, section: dict[str, Any]) -> None:
         path: of the PNG.
         section: of a split in metrics.json, with `per_class`.
     """
+    from matplotlib.patches import Patch
+
     classes = worst_classes(section)
     shown = classes[:MAX_BARS]
     labels = [f"{short(name, 18)}" for name, _ in shown]
@@ -45,7 +47,7 @@ def per_class_figure(path: Path, section: dict[str, Any]) -> None:
         intervals = np.array([recall_interval(figures) for _, figures in shown])
         present = np.array([figures["num_examples"] > 0 for _, figures in shown])
         precision = np.array([figures["precision"] for _, figures in shown])
-        bars = axis.barh(places[present], recall[present], 0.62, color=BLUE)
+        axis.barh(places[present], recall[present], 0.62, color=BLUE)
         axis.hlines(places[present], *intervals[present].T, color=INK, linewidth=1.2)
         diamonds = axis.scatter(
             precision[present],
@@ -66,7 +68,9 @@ def per_class_figure(path: Path, section: dict[str, Any]) -> None:
         axis.grid(False, axis="y")
         axis.tick_params(axis="y", length=0)
         key = ["recall, with its 95 % interval", "precision"]
-        figure.legend([bars, diamonds], key, loc="upper left", bbox_to_anchor=(0, 1 - 0.42 / total), ncols=2)
+        figure.legend(
+            [Patch(color=BLUE), diamonds], key, loc="upper left", bbox_to_anchor=(0, 1 - 0.42 / total), ncols=2
+        )
 
 
 def worst_classes(section: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
