@@ -11,6 +11,7 @@ MAX_PAIRS = 10
 FOLDED = 30  # classes: a longer table is folded away
 Rows = list[tuple[str, str]]
 STAGES = {"probe": "Linear probe", "finetune": "Fine-tuning", "evaluate": "Evaluation"}
+NAMES = {"bn": "BatchNorm", "chosen": "chosen on validation", "seconds": "time of the whole stage", "start": "from"}
 CLOSE = 0.005  # of confidence and accuracy: no more than that is called neither too sure nor too modest
 
 
@@ -22,6 +23,12 @@ def percent(value: float) -> str:
 def share(value: float) -> str:
     """A share of which the second decimal says nothing: 95.3%."""
     return f"{value:.1%}"
+
+
+def between(interval: tuple[float, float] | list[float], digits: int = 1) -> str:
+    """An interval, in little room: 94.1–96.0%."""
+    low, high = interval
+    return f"{100 * low:.{digits}f}–{high:.{digits}%}"
 
 
 def number(value: float) -> str:
@@ -65,7 +72,6 @@ def headline(metrics: dict[str, Any]) -> dict[str, Any]:
         "interval": f"{percent(low)} to {percent(high)}",
         "images": f"{test['num_examples']:,}",
         "split": metrics.get("split") or "test",
-        "model": metrics["model"][:1].upper() + metrics["model"][1:],
         "bar": [f"{100 * value:.2f}" for value in (test["accuracy"], low, high - low)],
         "tiles": [tile for tile in tiles if tile[0]],
     }
@@ -102,17 +108,18 @@ def beside(metrics: dict[str, Any]) -> tuple[list[str], list[tuple[str, list[str
     wanted: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
         ("images", lambda part: f"{part['num_examples']:,}"),
         ("accuracy", lambda part: percent(part["accuracy"])),
-        ("95 % interval", lambda part: " to ".join(percent(value) for value in part["accuracy_ci95"])),
+        ("95 % interval", lambda part: between(part["accuracy_ci95"], digits=2)),
         ("macro F1", lambda part: percent(part["f1_macro"])),
-        ("top-5 accuracy", lambda part: percent(part["top5_accuracy"])),
-        ("negative log-likelihood (nats)", lambda part: f"{part['nll']:.4f}"),
-        ("expected calibration error", lambda part: percent(part["ece"])),
+        ("NLL (nats)", lambda part: f"{part['nll']:.4f}"),
+        ("calibration error", lambda part: percent(part["ece"])),
     ]
+    if len(metrics["test"]["per_class"]) > 5:
+        wanted.insert(4, ("top-5 accuracy", lambda part: percent(part["top5_accuracy"])))
     if all(part.get("temperature") is not None for part in sections.values()):
         wanted += [
             ("temperature", lambda part: f"{part['temperature']:.3f}"),
-            ("log-likelihood at that temperature", lambda part: f"{part['nll_calibrated']:.4f}"),
-            ("calibration error at that temperature", lambda part: percent(part["ece_calibrated"])),
+            ("NLL at it", lambda part: f"{part['nll_calibrated']:.4f}"),
+            ("calibration error at it", lambda part: percent(part["ece_calibrated"])),
         ]
     return columns, [(name, [write(part) for part in sections.values()]) for name, write in wanted]
 
@@ -146,13 +153,12 @@ def classes(test: dict[str, Any]) -> list[dict[str, str]]:
     """The rows of the table of classes, that with the lowest recall first."""
     rows = []
     for name, figures in worst_classes(test):
-        low, high = recall_interval(figures)
         there = figures["num_examples"] > 0
         rows.append(
             {
                 "name": name,
                 "recall": share(figures["recall"]) if there else "–",
-                "interval": f"{share(low)} to {share(high)}" if there else "–",
+                "interval": between(recall_interval(figures)) if there else "–",
                 "precision": share(figures["precision"]),
                 "f1": share(figures["f1"]) if there else "–",
                 "images": number(figures["num_examples"]),
@@ -201,16 +207,19 @@ def augmentation() -> str:
     return "A few training images as they are, and as the network sees them in each of the first 4 epochs."
 
 
-def _flat(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+def _flat(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Name and value of everything that is known, in words."""
     for name, value in values.items():
-        said = f"{before}{name.replace('_', ' ')}"
-        if isinstance(value, dict):
-            yield from _flat(value, f"{said}: ")
-        elif value is None or value == []:
+        said = NAMES.get(name, name.replace("_", " "))
+        if value is None or value in ("", [], {}):
             continue
-        elif name == "seconds" or name.endswith("_seconds"):
-            yield said.removesuffix(" seconds").replace("seconds", "whole stage") + ", time", duration(value)
+        if isinstance(value, dict):
+            yield said, "; ".join(f"{inner} {written}" for inner, written in _flat(value))
+        elif name.endswith("seconds"):
+            yield NAMES.get(name, f"{name.removesuffix('_seconds')} time"), duration(value)
         elif name.endswith("_mb"):
             yield said.removesuffix(" mb"), f"{value:,.0f} MB"
+        elif name.endswith(("accuracy", "f1_macro")):
+            yield said, percent(value)
         else:
             yield said, text(value)

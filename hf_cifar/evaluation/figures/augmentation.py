@@ -11,9 +11,9 @@ from hf_cifar.data.transforms import Transform
 from hf_cifar.evaluation.figures.pictures import fit
 from hf_cifar.evaluation.figures.style import DPI, SMALL, WIDTH, picture, short
 
-COLUMNS = 5
+COLUMNS = 4
 EPOCHS = 4
-SIDE = 116  # pixels
+SIDE = 139  # pixels
 
 
 def augmentation_figure(path: Path, images: ImageDataset, label_names: list[str]) -> None:
@@ -32,7 +32,7 @@ def augmentation_figure(path: Path, images: ImageDataset, label_names: list[str]
         rows.append((f"epoch {epoch + 1}", images.__getitems__(chosen)))
     images.set_epoch(0)
     mixed = any("targets" in batch for _, batch in rows)
-    step, room = SIDE / DPI + 0.05, SIDE / DPI + (0.3 if mixed else 0.05)
+    step, room = SIDE / DPI + 0.05, SIDE / DPI + (0.34 if mixed else 0.05)
     height = 0.72 + len(rows) * room
     with picture(path, WIDTH, height, "Training images as the network sees them") as figure:
         for line, (name, batch) in enumerate(rows):
@@ -41,12 +41,12 @@ def augmentation_figure(path: Path, images: ImageDataset, label_names: list[str]
             figure.text(0.16 / WIDTH, middle, name, fontsize=SMALL, rotation=90, ha="center", va="center")
             pictures = _as_pictures(batch["pixel_values"], images.transform.processor)
             for place, pixels in enumerate(pictures):
-                left = 0.3 + place * step
+                left = 0.28 + place * step
                 fitted = np.asarray(fit(Image.fromarray(pixels), SIDE))
                 figure.figimage(fitted, round(left * DPI), round(bottom * DPI), origin="upper")
                 if mixed or line == 0:
                     above = (bottom + SIDE / DPI + 0.02) / height
-                    figure.text(left / WIDTH, above, _title(batch, place, label_names), fontsize=6, va="bottom")
+                    figure.text(left / WIDTH, above, _title(batch, place, label_names), fontsize=7, va="bottom")
 
 
 def _as_pictures(pixels: Tensor, processor: object) -> np.ndarray:
@@ -60,7 +60,7 @@ def _as_pictures(pixels: Tensor, processor: object) -> np.ndarray:
 def _title(batch: dict[str, Tensor], place: int, label_names: list[str]) -> str:
     """The label, or for a mixed image its two labels with their parts."""
     if "targets" not in batch:
-        return short(label_names[int(batch["labels"][place])], 15)
+        return short(label_names[int(batch["labels"][place])], 14)
     parts = batch["targets"][place]
     found = [number for number in parts.argsort(descending=True).tolist()[:2] if parts[number] >= 0.005]
-    return "\n".join(f"{short(label_names[number], 11)} {float(parts[number]):.0%}" for number in found)
+    return "\n".join(f"{short(label_names[number], 9)} {float(parts[number]):.0%}" for number in found)

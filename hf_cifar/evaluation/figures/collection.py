@@ -69,7 +69,7 @@ def _doubts_figure(path: Path, title: str, rows: list[dict[str, Any]], thumbnail
     if not rows:
         return False
     captions = [(row["label"], f"→ {row['prediction']}", f"{row['prediction_probability']:.1%}") for row in rows]
-    subtitle = "Under each: its label → the answer, and the answer's probability"
+    subtitle = "Label → answer, and the answer's probability"
     pictures_figure(path, title, subtitle, [thumbnails[row["index"]] for row in rows], captions)
     return True
 

@@ -23,17 +23,17 @@ def confusion_figure(path: Path, section: dict[str, Any]) -> None:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     named = len(names) <= MAX_NAMED
     # Enough dots for each cell where there are many.
-    width = WIDTH if len(names) <= 20 else 6.6
-    margin = (room_for(names, min(SMALL, _size(len(names), width))) if named else 0.3) + 0.3
-    side = width - margin - 0.15
-    subtitle = "Rows: right label; columns: prediction; darker: larger share of the row"
-    with picture(path, width, side + margin + 0.6, "Confusion matrix", subtitle) as figure:
+    width = WIDTH if len(names) <= 20 else 1.5 * WIDTH
+    size = min(SMALL, _size(len(names), width))
+    margin = (room_for(names, size) if named else 0.3) + 0.28
+    side = width - margin - 0.08
+    subtitle = "Rows: right label. Darker: larger share of the row"
+    with picture(path, width, side + margin + 0.58, "Confusion matrix", subtitle) as figure:
         axis = axes(figure, margin, margin, side, side)
         # Faint shares are the mistakes: the square root lets them be seen beside the diagonal.
         axis.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
         axis.grid(False)
         if named:
-            size = min(SMALL, 0.8 * side / len(names) * 72)
             axis.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
             axis.set_yticks(range(len(names)), names, fontsize=size)
             axis.set_xlabel("prediction")
@@ -52,7 +52,7 @@ def _size(classes: int, width: float) -> float:
 def _counts(axis: Any, counts: np.ndarray, shares: np.ndarray, side: float) -> None:
     """The number in each cell, if it can be read there."""
     cell = side / len(counts) * 72
-    size = min(8.0, 0.9 * cell / (0.62 * len(str(counts.max()))))
+    size = min(8.0, 0.92 * cell / (0.62 * len(str(counts.max()))))
     if size < LEGIBLE:
         return
     for (row, column), count in np.ndenumerate(counts):

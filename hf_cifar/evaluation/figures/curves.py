@@ -27,7 +27,7 @@ History = Sequence[dict[str, float]]
 COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, MUTED)
 STYLES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 MAX_LABELS = 6  # of lines in one panel
-LINE = 0.125  # inches from one label to the next
+LINE = 0.13  # inches from one label to the next
 
 
 @dataclass
@@ -79,7 +79,7 @@ def curves_figure(path: Path, history: History, chosen: dict[str, float] | None 
         bottom = height - 0.4
         for panel, size in zip(panels, heights, strict=True):
             bottom -= size + 0.3
-            axis = axes(figure, 0.55, bottom, WIDTH - 1.45, size)
+            axis = axes(figure, 0.52, bottom, WIDTH - 1.4, size)
             if by == "strength":
                 axis.set_xscale("log")
             if kept is not None:
@@ -183,22 +183,25 @@ def _label_ends(axis: Any, panel: Panel, height: float) -> None:
     ends = np.array([(panel.lines[name][0][-1], panel.lines[name][1][-1]) for name in names])
     if panel.log:
         ends[:, 1] = np.maximum(ends[:, 1], axis.get_ylim()[0])
-    places = axis.transAxes.inverted().transform(axis.transData.transform(ends))[:, 1].clip(0, 1)
+    ends = axis.transAxes.inverted().transform(axis.transData.transform(ends))[:, 1].clip(0, 1)
     step = LINE / height
-    order = np.argsort(places, kind="stable")
-    wanted = places[order]
+    order = np.argsort(ends, kind="stable")
+    wanted = ends[order]
     for _ in range(50):
         overlap = np.maximum(step - np.diff(wanted), 0) / 2
         wanted[1:] += overlap
         wanted[:-1] -= overlap
     for place, which in zip(wanted, order, strict=True):
         name = names[which]
+        # A short stroke leads from the end of the line to its name.
+        stroke = ([1, 1.03], [ends[which], place])
+        axis.plot(*stroke, transform=axis.transAxes, clip_on=False, linewidth=0.7, color=MUTED)
         axis.text(
-            1.02,
+            1.05,
             place,
-            short(name, 17),
+            short(name, 13),
             transform=axis.transAxes,
-            fontsize=SMALL - 0.5,
+            fontsize=SMALL,
             va="center",
             weight="bold" if name == panel.strong else "normal",
         )

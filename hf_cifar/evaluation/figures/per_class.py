@@ -11,6 +11,7 @@ from hf_cifar.evaluation.figures.style import (
     INK,
     MUTED,
     ORANGE,
+    SKY,
     SMALL,
     WIDTH,
     axes,
@@ -34,20 +35,21 @@ def per_class_figure(path: Path, section: dict[str, Any]) -> None:
     classes = worst_classes(section)
     shown = classes[:MAX_BARS]
     labels = [f"{short(name, 18)}" for name, _ in shown]
-    left = room_for(labels) + 0.2
-    height = 0.19 * len(shown)
-    total = height + 1.15
+    left = room_for(labels) + 0.1
+    height = 0.2 * len(shown)
+    total = height + 1.0
     title = "Recall and precision of each class"
+    subtitle = "By recall, the worst first"
     if len(shown) < len(classes):
-        title = f"Recall and precision of the {len(shown)} worst of {len(classes)} classes"
-    with picture(path, WIDTH, total, title, "by recall, the worst first") as figure:
-        axis = axes(figure, left, 0.4, WIDTH - left - 0.2, height)
+        subtitle = f"The {len(shown)} worst of {len(classes)} classes, by recall"
+    with picture(path, WIDTH, total, title, subtitle) as figure:
+        axis = axes(figure, left, 0.3, WIDTH - left - 0.24, height)
         places = np.arange(len(shown))
         recall = np.array([figures["recall"] for _, figures in shown])
         intervals = np.array([recall_interval(figures) for _, figures in shown])
         present = np.array([figures["num_examples"] > 0 for _, figures in shown])
         precision = np.array([figures["precision"] for _, figures in shown])
-        axis.barh(places[present], recall[present], 0.62, color=BLUE)
+        axis.barh(places[present], recall[present], 0.62, color=SKY, edgecolor=BLUE, linewidth=0.7)
         axis.hlines(places[present], *intervals[present].T, color=INK, linewidth=1.2)
         diamonds = axis.scatter(
             precision[present],
@@ -67,9 +69,14 @@ def per_class_figure(path: Path, section: dict[str, Any]) -> None:
         axis.set_xticks(np.linspace(0, 1, 6), [f"{share:.0%}" for share in np.linspace(0, 1, 6)])
         axis.grid(False, axis="y")
         axis.tick_params(axis="y", length=0)
-        key = ["recall, with its 95 % interval", "precision"]
+        key = ["recall and 95 % interval", "precision"]
         figure.legend(
-            [Patch(color=BLUE), diamonds], key, loc="upper left", bbox_to_anchor=(0, 1 - 0.42 / total), ncols=2
+            [Patch(facecolor=SKY, edgecolor=BLUE, linewidth=0.7), diamonds],
+            key,
+            loc="upper left",
+            bbox_to_anchor=(0, 1 - 0.4 / total),
+            ncols=2,
+            columnspacing=1,
         )
 
 

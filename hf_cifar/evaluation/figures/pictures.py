@@ -9,7 +9,7 @@ from PIL import Image
 from hf_cifar.evaluation.figures.style import DPI, WIDTH, picture, short
 
 COLUMNS = 4
-SIDE = 144  # pixels
+SIDE = 148  # pixels
 TINY = 96  # pixels: what is no larger is shown dot by dot
 
 
@@ -26,21 +26,21 @@ def pictures_figure(
         captions: for each image a few lines.
     """
     lines = max(len(caption) for caption in captions)
-    step = (WIDTH - 0.15) / COLUMNS
-    row_height = SIDE / DPI + 0.135 * lines + 0.14
+    step = (WIDTH - 0.1) / COLUMNS
+    row_height = SIDE / DPI + 0.145 * lines + 0.1
     rows = -(-len(images) // COLUMNS)
     height = 0.55 + rows * row_height
     with picture(path, WIDTH, height, title, subtitle) as figure:
         for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
             row, column = divmod(number, COLUMNS)
-            left, top = 0.1 + column * step, height - 0.52 - row * row_height
+            left, top = 0.08 + column * step, height - 0.52 - row * row_height
             fitted = fit(image, SIDE)
             figure.figimage(
                 np.asarray(fitted), round(left * DPI), round(top * DPI) - fitted.height, origin="upper", zorder=1
             )
-            text = "\n".join(short(line, 18) for line in caption)
+            text = "\n".join(short(line, 15) for line in caption)
             below = top - SIDE / DPI - 0.03
-            figure.text(left / WIDTH, below / height, text, fontsize=6.8, va="top", linespacing=1.2)
+            figure.text(left / WIDTH, below / height, text, fontsize=7.5, va="top", linespacing=1.15)
 
 
 def fit(image: Image.Image, side: int) -> Image.Image:

@@ -19,10 +19,10 @@ def reliability_figure(path: Path, section: dict[str, Any]) -> None:
             `reliability_calibrated` and `temperature`.
     """
     bins, after = section["reliability"], section.get("reliability_calibrated")
-    subtitle = "Bars: how often it is right; hatched: the gap to how sure it says it is"
-    with picture(path, WIDTH, 4.1, "Confidence and accuracy", subtitle) as figure:
-        upper = axes(figure, 0.62, 1.3, WIDTH - 0.9, 2.2)
-        lower = axes(figure, 0.62, 0.42, WIDTH - 0.9, 0.62)
+    subtitle = "How often an answer is right, by how sure the model is"
+    with picture(path, WIDTH, 4.0, "Confidence and accuracy", subtitle) as figure:
+        upper = axes(figure, 0.62, 1.25, WIDTH - 0.86, 2.2)
+        lower = axes(figure, 0.62, 0.42, WIDTH - 0.86, 0.58)
         _accuracies(upper, bins, after, section.get("temperature"))
         _shares(lower, bins, after)
 
@@ -37,7 +37,7 @@ def _accuracies(axis: Any, bins: Bins, after: Bins | None, temperature: float | 
     hatched = {"facecolor": "none", "edgecolor": VERMILION, "linewidth": 0, "hatch": "/////"}
     gaps = axis.bar(left, confidence - accuracy, wide, accuracy, align="edge", **hatched)
     (even,) = axis.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
-    key = {"as the model is": bars, "its gap": gaps, "as sure as right": even}
+    key = {"as the model is": bars, "gap to its confidence": gaps, "perfect": even}
     if after is not None:
         points = [(entry["confidence"], entry["accuracy"]) for entry in after if entry["count"]]
         style = {"marker": "s", "markersize": 4, "markeredgecolor": INK, "markeredgewidth": 0.6}
@@ -46,7 +46,7 @@ def _accuracies(axis: Any, bins: Bins, after: Bins | None, temperature: float | 
     _percent(axis, "x")
     _percent(axis, "y")
     axis.tick_params(axis="x", labelbottom=False)
-    axis.set_ylabel("accuracy")
+    axis.set_ylabel("accuracy", labelpad=2)
     axis.legend(key.values(), key.keys(), loc="upper left", handlelength=1.6, labelspacing=0.35)
 
 
@@ -62,7 +62,7 @@ def _shares(axis: Any, bins: Bins, after: Bins | None) -> None:
     axis.set_ylim(0, None)
     top = axis.get_ylim()[1]
     axis.set_yticks([0, top], ["0", f"{top:.0%}"])
-    axis.set_xlabel("confidence: the probability of the predicted label")
+    axis.set_xlabel("confidence: probability of the answer")
     axis.set_ylabel("images")
 
 

@@ -20,11 +20,11 @@ def robustness_figure(path: Path, robustness: dict[str, Any]) -> None:
     corruptions = worst_corruptions(robustness)
     labels = [short(name.replace("_", " "), 18) for name, _ in corruptions]
     clean = robustness["clean_accuracy"]
-    left, height = room_for(labels) + 0.2, 0.26 * len(labels)
+    left, height = room_for(labels) + 0.1, 0.26 * len(labels)
     severities = len(corruptions[0][1])
-    subtitle = f"Dots: severity 1 (light) to {severities} (dark); dashed: clean images, {clean:.1%}"
+    subtitle = f"Severity 1 (light) to {severities} (dark); dashed: clean, {clean:.1%}"
     with picture(path, WIDTH, height + 1.05, "Accuracy under corruption", subtitle) as figure:
-        axis = axes(figure, left, 0.42, WIDTH - left - 0.2, height)
+        axis = axes(figure, left, 0.42, WIDTH - left - 0.24, height)
         axis.axvline(clean, color=VERMILION, linewidth=1.3, linestyle=(0, (4, 2)), zorder=1)
         places = np.arange(len(corruptions))
         accuracies = np.array([values for _, values in corruptions])
