@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from hf_cifar.evaluation.figures.confusion import MAX_NAMED
 from hf_cifar.evaluation.figures.per_class import recall_interval, worst_classes
 from hf_cifar.evaluation.figures.reliability import mean_confidence
 from hf_cifar.evaluation.figures.robustness import worst_corruptions
@@ -63,8 +64,8 @@ def headline(metrics: dict[str, Any]) -> dict[str, Any]:
     tiles = [
         ("macro F1", percent(test["f1_macro"])),
         ("top-5 accuracy" if len(test["per_class"]) > 5 else "", percent(test["top5_accuracy"])),
-        ("calibration error", share(test["ece"])),
-        ("negative log-likelihood", f"{test['nll']:.3f}"),
+        ("calibration error", percent(test["ece"])),
+        ("NLL (nats)", f"{test['nll']:.4f}"),
     ]
     return {
         "kind": STAGES.get(metrics["stage"], metrics["stage"]),
@@ -118,8 +119,8 @@ def beside(metrics: dict[str, Any]) -> tuple[list[str], list[tuple[str, list[str
     if all(part.get("temperature") is not None for part in sections.values()):
         wanted += [
             ("temperature", lambda part: f"{part['temperature']:.3f}"),
-            ("NLL at it", lambda part: f"{part['nll_calibrated']:.4f}"),
-            ("calibration error at it", lambda part: percent(part["ece_calibrated"])),
+            ("NLL at that temperature", lambda part: f"{part['nll_calibrated']:.4f}"),
+            ("calibration error at that temperature", lambda part: percent(part["ece_calibrated"])),
         ]
     return columns, [(name, [write(part) for part in sections.values()]) for name, write in wanted]
 
@@ -152,11 +153,12 @@ def calibration(test: dict[str, Any]) -> list[str]:
 def classes(test: dict[str, Any]) -> list[dict[str, str]]:
     """The rows of the table of classes, that with the lowest recall first."""
     rows = []
+    places = {name: place for place, name in enumerate(test["per_class"])}
     for name, figures in worst_classes(test):
         there = figures["num_examples"] > 0
         rows.append(
             {
-                "name": name,
+                "name": name if len(places) <= MAX_NAMED else f"{places[name]}: {name}",
                 "recall": share(figures["recall"]) if there else "–",
                 "interval": between(recall_interval(figures)) if there else "–",
                 "precision": share(figures["precision"]),

@@ -8,7 +8,7 @@ import numpy as np
 from hf_cifar.evaluation.figures.style import INK, PAPER, SMALL, WIDTH, axes, picture, room_for, short
 
 MAX_NAMED = 40  # with more classes their names would overlap
-LEGIBLE = 5.0  # points
+LEGIBLE = 6.0  # points
 
 
 def confusion_figure(path: Path, section: dict[str, Any]) -> None:

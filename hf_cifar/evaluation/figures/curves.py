@@ -76,19 +76,19 @@ def curves_figure(path: Path, history: History, chosen: dict[str, float] | None 
     if strong:
         subtitle = f"Bold: the learning rate that was kept, {strong}"
     with picture(path, WIDTH, height, "How training went", subtitle) as figure:
-        bottom = height - 0.4
+        bottom, across = height - 0.4, _extent(panels, by)
         for panel, size in zip(panels, heights, strict=True):
             bottom -= size + 0.3
             axis = axes(figure, 0.52, bottom, WIDTH - 1.4, size)
-            if by == "strength":
-                axis.set_xscale("log")
+            axis.set_xscale("log" if by == "strength" else "linear")
+            axis.set_xlim(across)
             if kept is not None:
                 axis.axvline(kept, color=INK, linewidth=1, zorder=1)
             _draw(axis, panel, size)
             bottom -= 0.12
             axis.tick_params(axis="x", labelbottom=panel is panels[-1])
             if by == "epoch":
-                axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+                axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
         axis.set_xlabel("epoch" if by == "epoch" else "strength of the penalty")
     return True
 
@@ -142,10 +142,6 @@ def _rates(history: History, by: str) -> Panel:
 
 def _draw(axis: Any, panel: Panel, height: float) -> None:
     axis.set_title(panel.title, loc="left", fontsize=SMALL, pad=3)
-    if panel.log:
-        axis.set_yscale("log")
-        # The end of a schedule is nearly nothing: four powers of ten are enough.
-        axis.set_ylim(max(max(up) for _, up in panel.lines.values()) * 0.5e-4, None)
     few = max(len(across) for across, _ in panel.lines.values()) <= 30
     for number, (name, (across, up)) in enumerate(panel.lines.items()):
         weight = 2.2 if name == panel.strong else 1.3
@@ -158,12 +154,27 @@ def _draw(axis: Any, panel: Panel, height: float) -> None:
             marker="o" if few else None,
             markersize=weight + 1.3,
         )
-    axis.margins(x=0.03, y=0.12)
+    axis.margins(y=0.12)
+    if panel.log:
+        axis.set_yscale("log")
+        # The end of a schedule is nearly nothing: four powers of ten are enough.
+        top = max(max(up) for _, up in panel.lines.values())
+        axis.set_ylim(0.5e-4 * top, 2 * top)
     ticks = [tick for tick in axis.get_yticks() if axis.get_ylim()[0] <= tick <= axis.get_ylim()[1]]
     axis.set_ylim(axis.get_ylim())
     axis.set_yticks(ticks, [f"{tick:.0%}" if panel.percent else f"{tick:g}" for tick in ticks])
     axis.minorticks_off()
     _label_ends(axis, panel, height)
+
+
+def _extent(panels: list[Panel], by: str) -> tuple[float, float]:
+    """From where to where the horizontal axis goes, the same in all panels."""
+    values = [value for panel in panels for across, _ in panel.lines.values() for value in across]
+    low, high = min(values), max(values)
+    if by == "strength":
+        return low / 1.5, high * 1.5
+    room = 0.03 * (high - low) or 0.5
+    return low - room, high + room
 
 
 def _colour(panel: Panel, number: int) -> Any:
@@ -208,8 +219,8 @@ def _label_ends(axis: Any, panel: Panel, height: float) -> None:
 
 
 def _line(history: History, by: str, column: str) -> tuple[list[float], list[float]]:
-    rows = [row for row in history if column in row and by in row]
-    return [row[by] for row in rows], [row[column] for row in rows]
+    points = sorted((row[by], row[column]) for row in history if column in row and by in row)
+    return [across for across, _ in points], [up for _, up in points]
 
 
 def _lines(history: History, by: str, names: list[str]) -> dict[str, tuple[list[float], list[float]]]:

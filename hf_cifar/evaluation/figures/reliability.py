@@ -1,11 +1,14 @@
 """Whether a model is right as often as it says."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_cifar.evaluation.figures.style import BLUE, INK, MUTED, ORANGE, SKY, VERMILION, WIDTH, axes, picture
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
 
 Bins = list[dict[str, Any]]
 
@@ -20,14 +23,16 @@ def reliability_figure(path: Path, section: dict[str, Any]) -> None:
     """
     bins, after = section["reliability"], section.get("reliability_calibrated")
     subtitle = "How often an answer is right, by how sure the model is"
-    with picture(path, WIDTH, 4.0, "Confidence and accuracy", subtitle) as figure:
+    with picture(path, WIDTH, 4.3, "Confidence and accuracy", subtitle) as figure:
         upper = axes(figure, 0.62, 1.25, WIDTH - 0.86, 2.2)
         lower = axes(figure, 0.62, 0.42, WIDTH - 0.86, 0.58)
-        _accuracies(upper, bins, after, section.get("temperature"))
+        key = _accuracies(upper, bins, after, section.get("temperature"))
+        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 1 - 0.4 / 4.3), "ncols": 2}
+        figure.legend(key.values(), key.keys(), **place, handlelength=1.6, labelspacing=0.3, columnspacing=1)
         _shares(lower, bins, after)
 
 
-def _accuracies(axis: Any, bins: Bins, after: Bins | None, temperature: float | None) -> None:
+def _accuracies(axis: Any, bins: Bins, after: Bins | None, temperature: float | None) -> "dict[str, Artist]":
     filled = [entry for entry in bins if entry["count"]]
     left = np.array([entry["low"] for entry in filled])
     wide = np.array([entry["high"] - entry["low"] for entry in filled])
@@ -37,7 +42,7 @@ def _accuracies(axis: Any, bins: Bins, after: Bins | None, temperature: float | 
     hatched = {"facecolor": "none", "edgecolor": VERMILION, "linewidth": 0, "hatch": "/////"}
     gaps = axis.bar(left, confidence - accuracy, wide, accuracy, align="edge", **hatched)
     (even,) = axis.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
-    key = {"as the model is": bars, "gap to its confidence": gaps, "perfect": even}
+    key = {"as the model is": bars[0], "gap to its confidence": gaps[0], "perfect": even}
     if after is not None:
         points = [(entry["confidence"], entry["accuracy"]) for entry in after if entry["count"]]
         style = {"marker": "s", "markersize": 4, "markeredgecolor": INK, "markeredgewidth": 0.6}
@@ -47,7 +52,7 @@ def _accuracies(axis: Any, bins: Bins, after: Bins | None, temperature: float | 
     _percent(axis, "y")
     axis.tick_params(axis="x", labelbottom=False)
     axis.set_ylabel("accuracy", labelpad=2)
-    axis.legend(key.values(), key.keys(), loc="upper left", handlelength=1.6, labelspacing=0.35)
+    return key
 
 
 def _shares(axis: Any, bins: Bins, after: Bins | None) -> None:

@@ -60,9 +60,10 @@ def axes(figure: "Figure", left: float, bottom: float, width: float, height: flo
 
 
 def short(text: str, limit: int = 16) -> str:
-    """Text of at most so many characters, ready to be drawn; what is left out is told by an ellipsis."""
+    """Text of at most so many characters, ready to be drawn: of a longer one its beginning and its end."""
     text = " ".join(text.split())
-    return plain(text if len(text) <= limit else text[: limit - 1].rstrip() + "…")
+    end = limit // 3
+    return plain(text if len(text) <= limit else f"{text[: limit - end - 1]}…{text[-end:]}")
 
 
 def plain(text: str) -> str:
