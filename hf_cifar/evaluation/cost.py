@@ -55,9 +55,9 @@ def measure_costs(models: Sequence[tuple[PreTrainedModel, Any]]) -> tuple[list[d
         models: each with its image processor, all on one device.
 
     Returns:
-        For each model: parameters, gflops (for one image), image_size [height, width], images_per_second (batches of
-        `batch_size`) and latency_ms (one image), both medians, and latency_ms_quartiles. And how that was measured: device, threads, batch_size,
-        rounds, torch. Reading and processing of the images is in no time.
+        For each model: parameters, gflops (for one image), image_size [height, width], images_per_second (in batches of
+        `batch_size`) and latency_ms (one image), both medians, and latency_ms_quartiles. And how that was measured:
+        device, threads, batch_size, rounds, torch. Reading and processing of the images is in no time.
     """
     inputs = []
     for model, processor in models:

@@ -9,7 +9,7 @@ from hf_cifar.files import write_aside
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#7f7f7f")  # Okabe and Ito
 MARKERS = "osD^vPX*"
 INK = "0.2"
-APART = 0.055  # of the height, between two names
+NAME_HEIGHT = 0.17  # inches
 
 
 def cost_figure(path: Path, runs: Sequence[dict[str, Any]], title: str, device: str) -> None:
@@ -25,9 +25,13 @@ def cost_figure(path: Path, runs: Sequence[dict[str, Any]], title: str, device: 
     from matplotlib.ticker import MaxNLocator
 
     shown = sorted((run for run in runs if run["gflops"] is not None), key=lambda run: run["accuracy"])
-    figure = Figure(figsize=(9.6, max(4.2, 0.3 * len(shown) + 1.6)), layout="constrained")
+    height = max(4.2, 0.25 * len(shown) + 1.6)
+    figure = Figure(figsize=(9.6, height), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    panels = (("gflops", "GFLOPs per image"), ("latency_ms", f"latency of one image (ms)\non {device}"))
+    panels = (
+        ("gflops", "GFLOPs per image"),
+        ("latency_ms", f"latency of one image (ms)\nmedian and quartiles on {device}"),
+    )
     for axis, (cost, name) in zip(axes, panels, strict=True):
         for place, run in enumerate(shown):
             _point(axis, run, cost, place)
@@ -35,7 +39,7 @@ def cost_figure(path: Path, runs: Sequence[dict[str, Any]], title: str, device: 
     axes[0].set_ylabel("test accuracy (%), 95 % interval")
     axes[0].yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     figure.suptitle(title, fontsize=10, color=INK)
-    _name_points(axes[1], shown)
+    _name_points(axes[1], shown, NAME_HEIGHT / (height - 1.1))
     write_aside(path, lambda aside: figure.savefig(aside, format="png", dpi=150, metadata={"Software": None}))
 
 
@@ -52,7 +56,7 @@ def _point(axis: Any, run: dict[str, Any], cost: str, place: int) -> None:
         xerr=[[max(0.0, run[cost] - fast)], [max(0.0, slow - run[cost])]],
         yerr=[[max(0.0, accuracy - low)], [max(0.0, high - accuracy)]],
         color=colour,
-        marker=MARKERS[place % len(MARKERS)],
+        marker=MARKERS[(place + place // len(COLOURS)) % len(MARKERS)],
         markersize=6,
         markeredgecolor="white",
         markeredgewidth=0.6,
@@ -80,23 +84,31 @@ def _cost_axis(axis: Any, costs: Sequence[float], title: str) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _name_points(axis: Any, runs: Sequence[dict[str, Any]]) -> None:
+def _name_points(axis: Any, runs: Sequence[dict[str, Any]], apart: float) -> None:
     """Each run's name to the right of the axis, beside its hairline or as near as the other names let it be."""
     low, high = axis.get_ylim()
     points = [(100 * run["accuracy"] - low) / (high - low) for run in runs]
-    for place, (run, point, label) in enumerate(zip(runs, points, spread(points, APART), strict=True)):
+    for place, (run, point, label) in enumerate(zip(runs, points, spread(points, apart), strict=True)):
         colour = COLOURS[place % len(COLOURS)]
         axis.annotate(
             f"{run['name']}  {run['accuracy']:.2%}",
             (1, point),
-            (1.06, label),
+            (1.08, label),
             "axes fraction",
             "axes fraction",
             color=INK,
             fontsize=8,
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 1, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-",
+                "relpos": (0, 0.5),
+                "color": colour,
+                "linewidth": 0.8,
+                "alpha": 0.6,
+                "shrinkA": 1,
+                "shrinkB": 0,
+            },
         )
 
 
