@@ -4,6 +4,7 @@ Light on purpose: a request that cannot be met is refused before anything heavy 
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +30,9 @@ class ComparedRun:
         folder: of the stage.
         metrics: the content of metrics.json.
         index: int64 [n], rows of the split, ascending.
-        labels: str [n], the right class names.
+        labels: str [n], the right class names, as the model calls them.
         correct: bool [n], whether the model is right.
-        fingerprint: of the split that was measured, where the run's files tell.
+        fingerprint: of the split that was measured; None where the run's files do not tell.
     """
 
     name: str
@@ -46,6 +47,11 @@ class ComparedRun:
     def dataset(self) -> dict[str, Any]:
         """What metrics.json says of the data."""
         return dict(self.metrics["dataset"])
+
+    @property
+    def split(self) -> str:
+        """What the images that were measured are called."""
+        return str(self.metrics.get("split", "test"))
 
     @property
     def model(self) -> str:
@@ -123,14 +129,12 @@ def _read(folder: Path, name: str) -> ComparedRun:
 
 
 def _fingerprint(folder: Path, metrics: dict[str, Any]) -> str | None:
-    """That of the very split that was measured; `metrics.json` has only the training split's."""
+    """That of the very split that was measured; a training stage's metrics.json has only its training split's."""
+    if "split" in metrics:
+        return str(metrics["dataset"]["fingerprint"])
     file = folder.parent / SPLITS_FILE
     splits = json.loads(file.read_text()) if file.is_file() else {}
-    # A later stage in the same folder may have been given other data.
-    if splits.get("train", {}).get("fingerprint") != metrics["dataset"]["fingerprint"]:
-        return None
-    found = splits.get(metrics.get("split", "test"), {}).get("fingerprint")
-    return str(found) if found is not None else None
+    return splits["test"]["fingerprint"] if "fingerprint" in splits.get("test", {}) else None
 
 
 def _refuse_other_images(one: ComparedRun, other: ComparedRun) -> None:
@@ -146,8 +150,12 @@ def _refuse_other_images(one: ComparedRun, other: ComparedRun) -> None:
 def _difference(one: ComparedRun, other: ComparedRun) -> str | None:
     """How the test images of two runs differ; None where they do not."""
     marks = [one.fingerprint, other.fingerprint]
-    if None in marks:
+    if None in marks and not any("split" in run.metrics for run in (one, other)):
+        # Both came from training: the split that they trained on tells the dataset.
         marks = [run.dataset["fingerprint"] for run in (one, other)]
+    if None in marks:
+        name = (one, other)[marks.index(None)].name
+        return f"nothing says which those of {name} are, as its run has no {SPLITS_FILE}"
     ids = [f"{run.dataset['id']} ({mark})" for run, mark in zip((one, other), marks, strict=True)]
     if marks[0] != marks[1] and one.dataset["id"] == other.dataset["id"]:
         return (
@@ -161,7 +169,7 @@ def _difference(one: ComparedRun, other: ComparedRun) -> str | None:
             f"{len(one.index):,} and {len(other.index):,} images, {same:,} of them in both "
             "(--max-eval-samples chooses by --seed)"
         )
-    wrong = np.flatnonzero(one.labels != other.labels)
+    wrong = np.flatnonzero(_plain(one.labels) != _plain(other.labels))
     if len(wrong):
         at = wrong[0]
         return (
@@ -169,3 +177,9 @@ def _difference(one: ComparedRun, other: ComparedRun) -> str | None:
             f"{one.labels[at]!r} in the one and {other.labels[at]!r} in the other"
         )
     return None
+
+
+def _plain(labels: np.ndarray) -> np.ndarray:
+    """Class names as they are matched to a model's: case, spaces and punctuation do not count."""
+    names, places = np.unique(labels, return_inverse=True)
+    return np.array([re.sub(r"[\W_]+", "", name.casefold()) or name for name in names.tolist()])[places]

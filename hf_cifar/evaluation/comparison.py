@@ -1,7 +1,6 @@
 """`--stage compare`: runs side by side, by accuracy, robustness and cost, and which differ by more than chance."""
 
 import base64
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -51,6 +50,11 @@ class ComparisonResult:
             pair_table(self.data["pairs"]),
         ]
 
+    @property
+    def status(self) -> int:
+        """The exit status of the command line."""
+        return 0
+
     def summary(self) -> dict[str, Any]:
         """The last line of standard output."""
         return {
@@ -82,7 +86,7 @@ def run_comparison(config: RunConfig) -> ComparisonResult:
         raise InputError("--stage compare measures times, one process at a time: start it without torchrun")
     if config.resume:
         raise InputError("--resume with --stage compare: there is nothing to go on with; --overwrite replaces it")
-    use_cpu = bool(config.finetune.training.get("use_cpu", False))
+    use_cpu = bool(config.computing.get("use_cpu", False))
     return compare(config.comparison.runs, config.folder, config.overwrite, use_cpu=use_cpu)
 
 
@@ -107,7 +111,7 @@ def compare(
     rows = [_row(run, cost) for run, cost in zip(found, costs, strict=True)]
     data = {
         "stage": "compare",
-        "dataset": {"id": found[0].dataset["id"], "num_test": len(found[0].index)},
+        "dataset": {"id": found[0].dataset["id"], "split": found[0].split, "num_test": len(found[0].index)},
         "best": max(rows, key=lambda row: row["accuracy"])["name"],
         "runs": rows,
         "pairs": _pairs(found),
@@ -139,11 +143,11 @@ def _costs(runs: Sequence[ComparedRun], use_cpu: bool) -> tuple[list[dict[str, A
     # Heavy, and of no use to a request that is refused.
     from hf_cifar.evaluation.cost import measure_costs
     from hf_cifar.models.load import load_checkpoint
-    from hf_cifar.models.zoo import locate_start
+    from hf_cifar.models.zoo import locate_checkpoint
 
     there = [run for run in runs if Path(run.model).is_dir() or "model_dir" in run.metrics]
     say(f"measuring what {len(there)} models cost, in turn")
-    models = [load_checkpoint(locate_start(run.model), use_cpu=use_cpu) for run in there]
+    models = [load_checkpoint(locate_checkpoint(run.model), use_cpu=use_cpu) for run in there]
     measured, how = measure_costs(models)
     by_name = dict(zip([run.name for run in there], measured, strict=True))
     return [by_name.get(run.name, {}) for run in runs], how
@@ -212,7 +216,7 @@ def _verdict(data: dict[str, Any]) -> str:
             names.remove(data["best"])
             doubtful.append(f"{names[0]} (p = {probability(pair['p_value_holm'])})")
     best = next(run for run in data["runs"] if run["name"] == data["best"])
-    ahead = f"{data['best']} has the highest test accuracy, {best['accuracy']:.2%}"
+    ahead = f"{data['best']} has the highest accuracy, {best['accuracy']:.2%}"
     if doubtful:
         return f"{ahead}; its lead over {', '.join(doubtful)} may be chance."
     return f"{ahead}, ahead of each other run by more than chance (p < {LEVEL}, McNemar's exact test)."
@@ -224,9 +228,10 @@ def _save(result: ComparisonResult) -> None:
 
     data, folder = result.data, result.output_dir
     (folder / DATA_FILE).unlink(missing_ok=True)
-    shutil.rmtree(folder / FIGURE_FILE.parent, ignore_errors=True)
+    result.figure.unlink(missing_ok=True)
     quality, cost, pairs = (table.markdown() for table in result.tables())
-    title = f"{len(data['runs'])} runs on {data['dataset']['num_test']:,} test images of {data['dataset']['id']}"
+    dataset = data["dataset"]
+    title = f"{len(data['runs'])} runs on {dataset['num_test']:,} {dataset['split']} images of {dataset['id']}"
     has_figure = any(run["gflops"] is not None for run in data["runs"])
     if has_figure:
         cost_figure(result.figure, data["runs"], title, data["measurement"]["device"])
@@ -255,4 +260,4 @@ def _alternative(data: dict[str, Any]) -> str:
         for run in data["runs"]
         if run["gflops"] is not None
     ]
-    return "Test accuracy against cost: " + "; ".join(points)
+    return "Accuracy against cost: " + "; ".join(points)

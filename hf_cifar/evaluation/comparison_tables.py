@@ -55,7 +55,7 @@ class Table:
 def quality_table(runs: list[dict[str, Any]]) -> Table:
     """How good each run is. Columns that no run can fill are left out but for the usual ones."""
     columns: list[tuple[str, Callable[[dict[str, Any]], str], bool]] = [
-        ("test accuracy (95 % interval)", _accuracy, True),
+        ("accuracy (95 % interval)", _accuracy, True),
         ("macro F1", lambda run: percent(run["f1_macro"]), True),
         ("top-5", lambda run: percent(run["top5_accuracy"]), True),
         ("ECE", lambda run: _number(run["ece"], "{:.3f}"), True),

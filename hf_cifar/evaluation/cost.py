@@ -1,10 +1,8 @@
 """What a model costs: parameters, operations, and time, measured beside the others on the same machine."""
 
-import platform
 import statistics
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
+
+from hf_cifar.hardware import hardware
 
 BATCH_SIZE = 32
 ROUNDS = 20
@@ -86,26 +86,15 @@ def measure_costs(models: Sequence[tuple[PreTrainedModel, Any]]) -> tuple[list[d
         for place, (model, one, _) in enumerate(inputs)
     ]
     device = inputs[0][0].device if inputs else torch.device("cpu")
+    found = hardware(device)
     how = {
-        "device": device_name(device),
+        "device": found["cpu"] if device.type == "cpu" else found["device"],
         "threads": torch.get_num_threads() if device.type == "cpu" else None,
         "batch_size": BATCH_SIZE,
         "rounds": rounds,
         "torch": torch.__version__,
     }
     return costs, how
-
-
-def device_name(device: torch.device) -> str:
-    """A processor in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    if device.type != "cpu":
-        return f"{platform.machine()} {device.type}"
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 @torch.inference_mode()

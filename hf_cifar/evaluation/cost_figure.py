@@ -13,7 +13,7 @@ NAME_HEIGHT = 0.17  # inches
 
 
 def cost_figure(path: Path, runs: Sequence[dict[str, Any]], title: str, device: str) -> None:
-    """A PNG of test accuracy, with its 95 % interval, against operations and against latency; the same bytes each time.
+    """A PNG of accuracy, with its 95 % interval, against operations and against latency; the same bytes each time.
 
     Args:
         path: of the PNG.
@@ -36,7 +36,7 @@ def cost_figure(path: Path, runs: Sequence[dict[str, Any]], title: str, device: 
         for place, run in enumerate(shown):
             _point(axis, run, cost, place)
         _cost_axis(axis, [value for run in shown for value in (run[cost], *run.get(f"{cost}_quartiles", ()))], name)
-    axes[0].set_ylabel("test accuracy (%), 95 % interval")
+    axes[0].set_ylabel("accuracy (%), 95 % interval")
     axes[0].yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     figure.suptitle(title, fontsize=10, color=INK)
     _name_points(axes[1], shown, NAME_HEIGHT / (height - 1.1))
