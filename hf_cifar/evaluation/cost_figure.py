@@ -10,6 +10,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 MARKERS = "osD^vPX*"
 INK = "0.2"
 NAME_HEIGHT = 0.17  # inches
+DPI = 150
 
 
 def cost_figure(path: Path, runs: Sequence[dict[str, Any]], title: str, device: str) -> None:
@@ -26,7 +27,7 @@ def cost_figure(path: Path, runs: Sequence[dict[str, Any]], title: str, device: 
 
     shown = sorted((run for run in runs if run["gflops"] is not None), key=lambda run: run["accuracy"])
     height = max(4.2, 0.25 * len(shown) + 1.6)
-    figure = Figure(figsize=(9.6, height), layout="constrained")
+    figure = Figure(figsize=(9.6, height), dpi=DPI, layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     panels = (
         ("gflops", "GFLOPs per image"),
@@ -40,7 +41,7 @@ def cost_figure(path: Path, runs: Sequence[dict[str, Any]], title: str, device: 
     axes[0].yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     figure.suptitle(title, fontsize=10, color=INK)
     _name_points(axes[1], shown, NAME_HEIGHT / (height - 1.1))
-    write_aside(path, lambda aside: figure.savefig(aside, format="png", dpi=150, metadata={"Software": None}))
+    write_aside(path, lambda aside: figure.savefig(aside, format="png", dpi=DPI, metadata={"Software": None}))
 
 
 def _point(axis: Any, run: dict[str, Any], cost: str, place: int) -> None:
