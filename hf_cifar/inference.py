@@ -27,7 +27,7 @@ from hf_cifar.progress import progress, say
 BATCH_SIZE = 64
 TOP_K = 5
 AT_A_TIME = 16  # images that one thread reads before it hands them on
-PIXELS_AT_ONCE = 1 << 22  # of images of one size that are decoded before the processor makes them small
+PIXELS_AT_ONCE = 1 << 18  # of images of one size that pass the processor together: what a large photo has, alone
 SKIPPED_NAMED = 10  # of what was skipped, how much the summary names
 
 A = TypeVar("A")
@@ -160,11 +160,13 @@ class Predictor:
             except Exception as error:
                 item.fault = reason(error)
                 continue
-            size = picture.width * picture.height
-            if group and (picture.size != group[0][1].size or size * (len(group) + 1) > PIXELS_AT_ONCE):
+            if group and picture.size != group[0][1].size:
                 self._process(group)
                 group = []
             group.append((item, picture))
+            if len(group) * picture.width * picture.height >= PIXELS_AT_ONCE:
+                self._process(group)
+                group = []
         if group:
             self._process(group)
         return prepared
