@@ -54,15 +54,28 @@ def locate_start(name: str) -> Location:
     Raises:
         InputError: no such folder, or none that holds a saved model.
     """
+    return _saved(name, f"--from {name}")
+
+
+def locate_checkpoint(name: str) -> Location:
+    """What `--checkpoint` points at: as `locate_start`.
+
+    Raises:
+        InputError: no such folder, or none that holds a saved model.
+    """
+    return _saved(name, f"--checkpoint {name}")
+
+
+def _saved(name: str, asked: str) -> Location:
     path = Path(name).expanduser()
     if path.is_dir():
         for place in MODEL_PLACES:
             if (path / place / "config.json").is_file():
                 return Location("folder", str(path / place))
-        raise InputError(f"--from {name} holds no saved model: give a run, one of its stages, or a model's folder")
+        raise InputError(f"{asked} holds no saved model: give a run, one of its stages, or a model's folder")
     if is_hub_id(name):
         return Location("hub", name)
-    raise InputError(f"--from {name}: no such folder")
+    raise InputError(f"{asked}: no such folder")
 
 
 def locate_weights(name: str) -> Location:
