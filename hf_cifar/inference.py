@@ -21,7 +21,7 @@ from hf_cifar.files import write_aside
 from hf_cifar.image_paths import Found, some_images
 from hf_cifar.image_reading import ImageLike, in_order, read_image, reading_threads, reason
 from hf_cifar.models.load import load_checkpoint
-from hf_cifar.models.zoo import locate_start
+from hf_cifar.models.zoo import locate_checkpoint
 from hf_cifar.progress import progress, say
 
 BATCH_SIZE = 64
@@ -106,7 +106,7 @@ class Predictor:
     def __init__(
         self, checkpoint: str | os.PathLike[str], *, batch_size: int = BATCH_SIZE, use_cpu: bool = False
     ) -> None:
-        location = locate_start(os.fspath(checkpoint))
+        location = locate_checkpoint(os.fspath(checkpoint))
         self.name = location.name
         self.model, self.processor = load_checkpoint(location, use_cpu=use_cpu)
         self.batch_size = batch_size
@@ -232,7 +232,7 @@ def run_prediction(config: RunConfig) -> PredictionResult:
         raise InputError("--stage predict runs in one process: start it without torchrun, once for each part")
     output = check_output(asked.output, config.overwrite)
     images, total = some_images(asked.images)
-    use_cpu = bool(config.finetune.training.get("use_cpu", False))
+    use_cpu = bool(config.computing.get("use_cpu", False))
     predictor = Predictor(config.checkpoint or config.folder, batch_size=asked.batch_size, use_cpu=use_cpu)
     top_k = min(asked.top_k, predictor.num_labels)
     started = time.perf_counter()
