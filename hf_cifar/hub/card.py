@@ -3,10 +3,11 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hf_cifar.files import write_aside, write_text
 from hf_cifar.hub import card_facts as facts
+from hf_cifar.hub import card_limits as use
 from hf_cifar.hub import card_settings as how
 from hf_cifar.hub import card_tables as tables
 from hf_cifar.hub.card_data import CardData, StageData
@@ -92,7 +93,7 @@ def _context(data: CardData) -> dict[str, Any]:
     test = data.test
     hidden = tables.per_class(data)[1]
     figures = facts.figures(data)
-    command = how.command(data)
+    command, options = how.command(data), how.non_defaults(data)
     return {
         "begin": BEGIN,
         "end": END,
@@ -142,9 +143,11 @@ def _context(data: CardData) -> dict[str, Any]:
         "hardware": facts.hardware(data),
         "versions": tables.versions(data),
         "command": command,
-        "placeholders": "PATH/TO/" in command,
-        "limits": facts.limits(data),
-        "meant_for": facts.meant_for(data),
+        "command_of_file": how.command_of_file(data),
+        "placeholders": how.PLACEHOLDER in command,
+        "options": tables.options(options) if options else None,
+        "limits": use.limits(data),
+        "intended": use.intended(data),
         "license": license_of(data),
         "citations": citations(data),
     }
@@ -172,7 +175,8 @@ def _made(data: CardData) -> str:
             f"made from {base} in two steps: a linear head was trained on the frozen backbone, and then the backbone "
             "with it ([LP-FT](https://arxiv.org/abs/2202.10054))"
         )
-    return f"fine-tuned from {how.start(data)}" + ("" if data.config.finetune.from_ else f" ({base})")
+    start = how.start(data)
+    return f"fine-tuned from {start}" + ("" if data.config.finetune.from_ else f": {base}")
 
 
 def _example(data: CardData) -> dict[str, str] | None:
@@ -181,8 +185,7 @@ def _example(data: CardData) -> dict[str, str] | None:
         return None
     right = (each for each in data.examples if each["output"][0]["label"] == each["label"])
     example = next(right, data.examples[0])
-    lines = [f"{{'label': {each['label']!r}, 'score': {each['score']!r}}}" for each in example["output"]]
-    output = "[" + ",\n ".join(lines) + "]"
+    output = "\n".join(repr({"label": each["label"], "score": each["score"]}) for each in example["output"])
     return {"path": f"examples/{example['file']}", "label": plain(example["label"]), "output": output}
 
 
@@ -214,12 +217,10 @@ def _stage(data: CardData, stage: StageData) -> dict[str, Any]:
     """One stage of training, for the template."""
     log = tables.log(stage)
     chosen = stage.metrics["train"]["chosen"].get("epoch")
-    options = how.non_defaults(data, stage)
     number = f"{data.stages.index(stage) + 1}. " if data.lpft else ""
     return {
         "title": number + ("Linear probe" if stage.name == "probe" else "Fine-tuning"),
         "settings": tables.pairs(how.settings(data, stage)),
-        "non_defaults": tables.flags(options) if options else None,
         "grid": tables.grid(data, stage),
         "log": log[0] if log else None,
         "left_out": log[1] if log else 0,
