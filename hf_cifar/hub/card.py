@@ -144,6 +144,7 @@ def _context(data: CardData) -> dict[str, Any]:
         "versions": tables.versions(data),
         "command": command,
         "command_of_file": how.command_of_file(data),
+        "whole_run": data.stage.name == "probe" and data.other is not None,
         "placeholders": how.PLACEHOLDER in command,
         "options": tables.options(options) if options else None,
         "limits": use.limits(data),
@@ -162,21 +163,24 @@ def _title(data: CardData) -> str:
 def _classes(data: CardData) -> str:
     """How many classes, and their names where they are few."""
     names = data.label_names
-    return f"the {len(names)} classes" + (f" ({listed([plain(name) for name in names])})" if len(names) <= 10 else "")
+    few = f" ({', '.join(plain(name) for name in names)})" if len(names) <= 10 else ""
+    return f"the {len(names)} classes of {plain(data.dataset_name)}{few}"
 
 
 def _made(data: CardData) -> str:
     """How the model was made, as the end of a sentence."""
     base = facts.base(data)
     if data.stage.name == "probe":
-        return f"a linear head trained on the frozen features of {base}"
+        return f"by a linear head that was trained on the frozen features of {base}"
     if data.lpft:
         return (
-            f"made from {base} in two steps: a linear head was trained on the frozen backbone, and then the backbone "
-            "with it ([LP-FT](https://arxiv.org/abs/2202.10054))"
+            f"trained from {base} in two steps: a linear head on the frozen backbone, and then the backbone with it "
+            "([LP-FT](https://arxiv.org/abs/2202.10054))"
         )
-    start = how.start(data)
-    return f"fine-tuned from {start}" + ("" if data.config.finetune.from_ else f": {base}")
+    if data.config.finetune.from_ is not None:
+        return f"fine-tuned from {how.start(data)}"
+    head = " and a new head" if str(data.train.get("start", "")).endswith("a new head") else ""
+    return f"fine-tuned from {base}{head}"
 
 
 def _example(data: CardData) -> dict[str, str] | None:

@@ -54,7 +54,7 @@ def base(data: CardData) -> str:
         link = f"[{plain(data.base_model)}](https://huggingface.co/{data.base_model})"
         return link if model.partition("@")[0] == data.base_model else f"{link} ({plain(model)})"
     if data.bundled_base:
-        return "`resnet18-mini`, the backbone that ships with hf_cifar"
+        return "`resnet18-mini` (the backbone that ships with `hf_cifar`)"
     return f"local weights ({plain(model)})"
 
 
@@ -71,13 +71,13 @@ def confidence(data: CardData) -> str | None:
         return None
     total = sum(each["count"] for each in bins)
     mean = math.fsum(each["count"] * each["confidence"] for each in bins) / total
-    gap = mean - data.test["accuracy"]
-    side = "too sure of itself" if gap > 0 else "less sure of itself than it could be"
-    if abs(gap) < 0.005:
-        side = "about as sure of itself as it may be"
+    low, high = data.test["accuracy_ci95"]
+    verdict = "the model is too sure of itself" if mean > high else "the model is less sure of itself than it could be"
+    if low <= mean <= high:
+        verdict = "no difference beyond what the choice of the test images explains"
     return (
         f"The score of its answer is {percent(mean)} on average, and {percent(data.test['accuracy'])} of the answers "
-        f"are right: the model is {side}."
+        f"are right: {verdict}."
     )
 
 

@@ -68,8 +68,8 @@ def weakest(data: CardData) -> str | None:
     for name, each in entries:
         wrong = f", most often taken for {plain(taken_for[name])}" if name in taken_for else ""
         words.append(f"{plain(name)} (F1 {percent(each['f1'])}, recall {percent(each['recall'])}{wrong})")
-    below = "Far below the others are" if _uneven(data) else "The lowest F1 of a class:"
-    return f"{below} {listed(words)}." if words else None
+    far = "Far below the average" if _uneven(data) else "Lowest"
+    return f"{far}: {listed(words)}." if words else None
 
 
 def small_images(data: CardData) -> str | None:
@@ -115,7 +115,7 @@ def weak_base(data: CardData) -> str | None:
     if data.bundled_base:
         return (
             "The backbone is small (0.7 million parameters) and was pretrained on Tiny-ImageNet-200 alone, where it "
-            "has 26.47 % top-1: its features are far weaker than those of ImageNet weights. It is a demonstration."
+            "has 26.47 % top-1: its features are far weaker than those of ImageNet weights. It is meant for demonstrations."
         )
     if "tiny-imagenet" in model.lower() or "tiny_imagenet" in model.lower():
         return (

@@ -135,14 +135,14 @@ def _of_finetune(data: CardData, stage: StageData) -> list[tuple[str, str]]:
     training = options.training
     unfreeze = {
         "all": "every layer, from the first epoch on",
-        "gradual": f"the head and the last layer group first, one more group every {options.unfreeze_every} epochs",
+        "gradual": f"the head and the last layer group first, one more group {_every(options.unfreeze_every)}",
     }.get(options.unfreeze, f"{', '.join(code(name) for name in options.layers)} and the head; the others stay frozen")
     statistics = {"eval": "keeps the pretrained statistics", "train": "goes on counting its statistics"}[options.bn]
     rate = f"{train['learning_rate']:g}" + (f"; head {options.head_lr:g}" if options.head_lr is not None else "")
     if options.layer_decay != 1:
         rate += f"; each layer group {options.layer_decay:g} times that of the one above it"
     schedule = {
-        "step": f"times {options.gamma:g} every {options.step_size} epochs",
+        "step": f"times {options.gamma:g} {_every(options.step_size)}",
         "plateau": f"times {options.gamma:g} after {options.plateau_patience} epochs without a better "
         f"validation {options.selection_metric}",
     }.get(options.scheduler, options.scheduler)
@@ -216,6 +216,10 @@ def _optimization(data: CardData, stage: StageData, training: dict[str, Any]) ->
         ("Epochs", f"{done:g}{early}"),
         ("Batch size", _batch(training, train)),
     ]
+
+
+def _every(epochs: int) -> str:
+    return "every epoch" if epochs == 1 else f"every {epochs} epochs"
 
 
 def _batch(training: dict[str, Any], train: dict[str, Any]) -> str:

@@ -56,6 +56,8 @@ def gain(data: CardData) -> str | None:
     if not data.lpft:
         return None
     before, after = (_predictions(data.folder.path.parent / stage.name) for stage in (probe, tuned))
+    if tuned.metrics["train"]["chosen"].get("interpolation") == 0:
+        return "Interpolation went back to the weights of the probe (strength 0): this model answers as the probe does."
     if before is None or after is None or not np.array_equal(before["index"], after["index"]):
         return None
     was, now = (each["prediction"] == each["label"] for each in (before, after))
@@ -105,7 +107,13 @@ def worst_mistakes(data: CardData) -> str | None:
         ]
         for row in data.mistakes[:MOST_MISTAKES]
     ]
-    head = ["Row of the split", "Right label", "Answer", "Its score", "Score of the right label"]
+    head = [
+        f"Row of {plain(data.splits['test']['split'])}",
+        "Right label",
+        "Answer",
+        "Its score",
+        "Score of the right label",
+    ]
     return table(head, rows, left=3) if rows else None
 
 
