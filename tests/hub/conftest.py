@@ -1,6 +1,7 @@
 """The loopback Hub, and the command line in an environment that knows no other one."""
 
 import pytest
+
 from hub.server import LoopbackHub
 
 TOKEN = "hf_" + "aliceAliceALICE" * 2
