@@ -115,7 +115,9 @@ def _answers_here(model: Path, place: Path) -> dict[Path, dict[str, float]]:
     import torch
     from PIL import Image
     from transformers import pipeline
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     answer = pipeline("image-classification", model=str(model), device="cpu", dtype=torch.float32)
     count, found = len(answer.model.config.id2label or {}), {}
     for number in range(2):

@@ -126,10 +126,10 @@ def export(trained: Trained, hub: HubConfig, trust_earlier_check: bool = False) 
     """
     target, record = trained.export, Record.of(trained.export)
     with folder_aside(target) as aside:
-        _fill(aside, trained, hub)
+        _put_model(aside, trained)
+        card = _put_card(aside, trained, hub, edited_card(target, record))
         names = _names(aside)
-        fresh = digest((aside / CARD).read_text(encoding="utf-8"))
-        _keep_of_a_person(aside, target, record)
+        _put_additions(aside, target, record)
         examples = _examples(trained)
         opened = [aside / name for name in names if "/" not in name and name not in (CARD, RUN_FILE)]
         checked, worst = digest_of([*opened, *examples]), None
@@ -140,7 +140,7 @@ def export(trained: Trained, hub: HubConfig, trust_earlier_check: bool = False) 
         except HubError as error:
             raise HubError(f"the export of {trained.model} did not pass its check: {error}") from error
         files = _names(aside)
-    Record(checked, fresh, names, record.pushed).write(target)
+    Record(checked, digest(card), names, record.pushed).write(target)
     size = sum((target / name).stat().st_size for name in files)
     say(f"exported: {target}, {len(files)} files, {megabytes(size)}")
     if worst is not None:
@@ -155,11 +155,17 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
 
 
-def _fill(aside: Path, trained: Trained, hub: HubConfig) -> None:
-    """Put everything that the package has to say of a model into a folder."""
-    from hf_cifar.hub.card import write_card
+def edited_card(folder: Path, record: Record) -> str | None:
+    """The card of an exported folder, where a person has changed what the package wrote."""
+    if not (folder / CARD).is_file():
+        return None
+    text = (folder / CARD).read_text(encoding="utf-8")
+    return text if digest(text) != record.card else None
 
-    if trained.stage is None:
+
+def _put_model(aside: Path, trained: Trained) -> None:
+    """Weights, configuration, processor, and what was measured and how."""
+    if trained.stage is None or trained.run is None:
         hidden = shutil.ignore_patterns(".*")
         shutil.copytree(trained.model, aside, ignore=hidden, dirs_exist_ok=True)
         return
@@ -167,26 +173,33 @@ def _fill(aside: Path, trained: Trained, hub: HubConfig) -> None:
         for file in trained.model.glob(pattern):
             shutil.copyfile(file, aside / file.name)
     write_json(aside / trained.stage.metrics.name, without_paths(trained.stage.done(), trained.run))
-    assert trained.run is not None
     run_file = trained.run / RUN_FILE
     if run_file.is_file():
         values = yaml.safe_load(run_file.read_text(encoding="utf-8"))
         write_text(aside / RUN_FILE, to_yaml(without_paths(values, trained.run)))
-    write_card(trained.stage.path, aside, hub_model_id=hub.hub_model_id, license=hub.license)
 
 
-def _keep_of_a_person(aside: Path, older: Path, record: Record) -> None:
-    """Take over what a person wrote in the card of an older export, and the files that they added to it."""
-    from hf_cifar.hub.card import merge_card
+def _put_card(aside: Path, trained: Trained, hub: HubConfig, edited: str | None) -> str:
+    """The card, with what a person wrote in the one before, and what it shows; return the card without that."""
+    if trained.stage is None:
+        fresh = (aside / CARD).read_text(encoding="utf-8")
+        write_text(aside / CARD, edited or fresh)
+        return fresh
+    from hf_cifar.hub.card import render_card, write_card
 
+    about = {"hub_model_id": hub.hub_model_id, "license": hub.license}
+    if edited is not None:
+        write_text(aside / CARD, edited)
+    write_card(trained.stage.path, aside, **about)
+    return render_card(trained.stage.path, **about)
+
+
+def _put_additions(aside: Path, older: Path, record: Record) -> None:
+    """The files that a person added to an older export."""
     if record.files:
         for name in set(_names(older)) - set(record.files) - set(_names(aside)):
             (aside / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(older / name, aside / name)
-    if (older / CARD).is_file():
-        text = (older / CARD).read_text(encoding="utf-8")
-        if digest(text) != record.card:
-            write_text(aside / CARD, merge_card(text, (aside / CARD).read_text(encoding="utf-8")))
 
 
 def _examples(trained: Trained) -> dict[Path, dict[str, float]]:

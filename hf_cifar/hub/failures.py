@@ -97,11 +97,12 @@ def patiently(attempt: Callable[[], T], repo_id: str) -> T:
 @contextmanager
 def an_impatient_client() -> Iterator[None]:
     """Let the Hub's client give up on a server that is silent, and say of what it waits for only how long."""
-    from huggingface_hub import get_session
+    from huggingface_hub import constants, get_session
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     logger, client, shown = logging.getLogger("huggingface_hub"), get_session(), not are_progress_bars_disabled()
     handlers, propagate, level, timeout = logger.handlers, logger.propagate, logger.level, client.timeout
+    xet = constants.HF_HUB_DISABLE_XET
     logger.handlers, logger.propagate, client.timeout = [_Waiting(logging.WARNING)], False, TIMEOUT_SECONDS
     logger.setLevel(logging.WARNING)
     disable_progress_bars()
@@ -110,8 +111,25 @@ def an_impatient_client() -> Iterator[None]:
     finally:
         logger.handlers, logger.propagate, client.timeout = handlers, propagate, timeout
         logger.setLevel(level)
+        constants.HF_HUB_DISABLE_XET = xet
         if shown:
             enable_progress_bars()
+
+
+def give_up_xet(error: BaseException) -> bool:
+    """Upload by plain HTTP from now on, where an upload by Xet has failed; whether it was one.
+
+    Xet is another protocol than HTTP, chosen by the client and not by the server, who may have no such storage; a
+    firewall may not let it through either.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HTTPError
+    from huggingface_hub.utils import is_xet_available
+
+    if not is_xet_available() or any(isinstance(cause, HTTPError) for cause in _causes(error)):
+        return False
+    constants.HF_HUB_DISABLE_XET = True
+    return True
 
 
 class _Waiting(logging.Handler):

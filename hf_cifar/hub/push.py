@@ -12,8 +12,8 @@ from hf_cifar.errors import HubError, InputError
 from hf_cifar.files import write_text
 from hf_cifar.hub import remote as hub_side
 from hf_cifar.hub.access import api, check_access, check_target, find_token
-from hf_cifar.hub.export import CARD, Trained, export, find_trained, megabytes
-from hf_cifar.hub.failures import an_impatient_client, patiently
+from hf_cifar.hub.export import CARD, Trained, edited_card, export, find_trained, megabytes
+from hf_cifar.hub.failures import an_impatient_client, give_up_xet, patiently
 from hf_cifar.hub.record import Record, digest
 from hf_cifar.hub.remote import MAIN, TITLE, Change, Remote
 from hf_cifar.progress import say
@@ -112,13 +112,11 @@ def _push(trained: Trained, hub: HubConfig) -> PushResult:
     try:
         name = check_target(hub)
         token = find_token(hub) if hub.dry_run else check_access(hub)
-        card = trained.export / CARD
-        # As it was before the export, which takes it over.
-        mine = card.read_text(encoding="utf-8") if card.is_file() else None
-        edited = mine is not None and digest(mine) != Record.of(trained.export).card
+        # As it is before the export, which takes it over.
+        edited = edited_card(trained.export, Record.of(trained.export))
         export(trained, hub, trust_earlier_check=True)
         with an_impatient_client(), tempfile.TemporaryDirectory() as aside:
-            work = _Push(trained, hub, name, token, mine if edited else None, Path(aside))
+            work = _Push(trained, hub, name, token, edited, Path(aside))
             return patiently(work.dry_run if hub.dry_run else work.send, name)
     except (InputError, HubError) as error:
         raise type(error)(f"{error}; everything is still on disk, to repeat: {command(trained, hub)}") from error
@@ -198,6 +196,7 @@ class _Push:
         return self._done(commit, now, found, changed=True)
 
     def _commit(self, client: "HfApi", now: Remote, news: list[Change]) -> str:
+        """Upload what is new, then commit it; a failure before the end leaves the branch as it was."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         files = self.files
@@ -207,14 +206,20 @@ class _Push:
             else CommitOperationAdd(change.path, str(files[change.path]))
             for change in news
         ]
-        made = client.create_commit(
-            self.name,
-            operations,
-            commit_message=self.title,
-            commit_description=DESCRIPTION,
-            revision=self.branch,
-            parent_commit=now.commit,
-        )
+        try:
+            made = client.create_commit(
+                self.name,
+                operations,
+                commit_message=self.title,
+                commit_description=DESCRIPTION,
+                revision=self.branch,
+                parent_commit=now.commit,
+            )
+        except (OSError, RuntimeError) as error:
+            if not give_up_xet(error):
+                raise
+            say("the Hub's Xet storage does not take the files: going on without it")
+            return self._commit(client, now, news)
         return str(made.oid)
 
     def _announce(self, news: list[Change]) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MAIN = "main"
 # How each of our commits begins: what a later push removes is only what one of them put there.
 TITLE = "hf_cifar: "
+GIT_FILE = ".gitattributes"  # the Hub's own
 KINDS = ("dataset", "space")
 
 
@@ -119,7 +120,7 @@ def changes(files: dict[str, Path], remote: Remote | None, leftovers: list[str])
 
 def leftovers(api: "HfApi", repo_id: str, remote: Remote, files: dict[str, Path]) -> list[str]:
     """What an earlier push of ours left there and nobody has changed since, and that is not here any more."""
-    extra = [path for path in remote.files if path not in files]
+    extra = [path for path in remote.files if path not in files and path != GIT_FILE]
     if not extra:
         return []
     infos = api.get_paths_info(repo_id, extra, expand=True, revision=remote.commit)

@@ -155,8 +155,15 @@ class Endpoints:
 
     def paths_info(self, kind: str, repo: str, rev: str) -> Answer:
         commit = self._at(kind, repo, rev)
-        paths = parse_qs(self.body.decode()).get("paths", [])
-        return as_json([commit.files[path].entry(path) for path in paths if path in commit.files])
+        form = parse_qs(self.body.decode())
+        expand = form.get("expand", ["false"])[0].lower() == "true"
+        return as_json(
+            [
+                commit.files[path].entry(path) | (_last_commit(commit, path) if expand else {})
+                for path in form.get("paths", [])
+                if path in commit.files
+            ]
+        )
 
     def commits(self, kind: str, repo: str, rev: str) -> Answer:
         history = self._at(kind, repo, rev).history
