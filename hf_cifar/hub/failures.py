@@ -124,9 +124,8 @@ def give_up_xet(error: BaseException) -> bool:
     """
     from huggingface_hub import constants
     from huggingface_hub.errors import HTTPError
-    from huggingface_hub.utils import is_xet_available
 
-    if not is_xet_available() or any(isinstance(cause, HTTPError) for cause in _causes(error)):
+    if constants.HF_HUB_DISABLE_XET or any(isinstance(cause, HTTPError) for cause in _causes(error)):
         return False
     constants.HF_HUB_DISABLE_XET = True
     return True
@@ -182,9 +181,7 @@ def _retry_after(response: object) -> float:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception, and those that it came from."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+    """An exception, and those that it was raised from."""
+    while error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__
