@@ -62,6 +62,11 @@ class ExportResult:
     images: int
     largest_difference: float | None
 
+    @property
+    def status(self) -> int:
+        """The exit status of the command line."""
+        return 0
+
     def summary(self) -> dict[str, Any]:
         """The last line of standard output."""
         return {

@@ -52,6 +52,11 @@ class PushResult:
     changed: bool
     dry_run: bool
 
+    @property
+    def status(self) -> int:
+        """The exit status of the command line."""
+        return 0
+
     def summary(self) -> dict[str, Any]:
         """The last line of standard output."""
         here = [change for change in self.changes if change.what != "gone"]
