@@ -10,7 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hf_cifar.config import TRAIN_BATCH_SIZE, RunConfig, flag, flags, nested, read_yaml
-from hf_cifar.errors import InputError, Interrupted, TrainingError, hint
+from hf_cifar.errors import HubError, InputError, Interrupted, TrainingError, hint
 from hf_cifar.processes import is_main, rank
 from hf_cifar.run_folder import configured
 
@@ -63,6 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _stop)
     try:
         config = parse(arguments)
+        if config.stage in ("export", "push"):
+            return _to_hub(config)
         # Fails before the heavy imports, within seconds, where nothing can come of the request.
         from hf_cifar.preflight import check
 
@@ -87,11 +89,20 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error, InputError):
             _complain(f"error: {error}")
             return 2
-        if isinstance(error, TrainingError):
+        if isinstance(error, (TrainingError, HubError)):
             _complain(f"error: {error}")
             return 1
         _complain(f"error: {type(error).__name__}: {' '.join(str(error).split())} (--debug shows the traceback)")
         return 1
+
+
+def _to_hub(config: RunConfig) -> int:
+    from hf_cifar.hub.export import run_export
+    from hf_cifar.hub.push import run_push
+
+    result = run_export(config) if config.stage == "export" else run_push(config)
+    print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
+    return 0
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -147,7 +147,7 @@ def _matching(pattern: str) -> Iterator[Found]:
 
 
 def _below(folder: str, visited: set[tuple[int, int]]) -> Iterator[Found]:
-    """The image files below a folder; `visited` are the folders above it, against links that lead in a circle."""
+    """The image files below a folder; `visited` are those read before, so that links lead in no circle."""
     try:
         state = os.stat(folder)
         with os.scandir(folder) as entries:

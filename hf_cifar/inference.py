@@ -21,13 +21,13 @@ from hf_cifar.files import write_aside
 from hf_cifar.image_paths import Found, some_images
 from hf_cifar.image_reading import ImageLike, in_order, read_image, reading_threads, reason
 from hf_cifar.models.load import load_checkpoint
-from hf_cifar.models.zoo import locate_start
+from hf_cifar.models.zoo import locate_checkpoint
 from hf_cifar.progress import progress, say
 
 BATCH_SIZE = 64
 TOP_K = 5
 AT_A_TIME = 16  # images that one thread reads before it hands them on
-PIXELS_AT_ONCE = 1 << 22  # of images of one size that are decoded before the processor makes them small
+PIXELS_AT_ONCE = 1 << 18  # of images of one size that pass the processor together: what a large photo has, alone
 SKIPPED_NAMED = 10  # of what was skipped, how much the summary names
 
 A = TypeVar("A")
@@ -106,7 +106,7 @@ class Predictor:
     def __init__(
         self, checkpoint: str | os.PathLike[str], *, batch_size: int = BATCH_SIZE, use_cpu: bool = False
     ) -> None:
-        location = locate_start(os.fspath(checkpoint))
+        location = locate_checkpoint(os.fspath(checkpoint))
         self.name = location.name
         self.model, self.processor = load_checkpoint(location, use_cpu=use_cpu)
         self.batch_size = batch_size
@@ -160,11 +160,13 @@ class Predictor:
             except Exception as error:
                 item.fault = reason(error)
                 continue
-            size = picture.width * picture.height
-            if group and (picture.size != group[0][1].size or size * (len(group) + 1) > PIXELS_AT_ONCE):
+            if group and picture.size != group[0][1].size:
                 self._process(group)
                 group = []
             group.append((item, picture))
+            if len(group) * picture.width * picture.height >= PIXELS_AT_ONCE:
+                self._process(group)
+                group = []
         if group:
             self._process(group)
         return prepared
@@ -230,7 +232,7 @@ def run_prediction(config: RunConfig) -> PredictionResult:
         raise InputError("--stage predict runs in one process: start it without torchrun, once for each part")
     output = check_output(asked.output, config.overwrite)
     images, total = some_images(asked.images)
-    use_cpu = bool(config.finetune.training.get("use_cpu", False))
+    use_cpu = bool(config.computing.get("use_cpu", False))
     predictor = Predictor(config.checkpoint or config.folder, batch_size=asked.batch_size, use_cpu=use_cpu)
     top_k = min(asked.top_k, predictor.num_labels)
     started = time.perf_counter()

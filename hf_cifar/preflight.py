@@ -25,17 +25,17 @@ def check(config: RunConfig) -> None:
     Raises:
         InputError: a path that does not exist, or something that is neither cached nor within reach.
     """
+    from_hub: list[tuple[str, str, str | None]] = []
     if config.stages or config.stage == "evaluate":
         dataset = locate_dataset(config.data.dataset)
-        from_hub = [("dataset", dataset.name)] if dataset.kind == "hub" else []
-    else:
-        from_hub = []
+        from_hub += [("dataset", dataset.name, None)] if dataset.kind == "hub" else []
     model, weights = _model(config)
-    from_hub += [("model", item.name) for item in (model, weights) if item and item.kind == "hub"]
+    from_hub += [("model", item.name, item.revision) for item in (model, weights) if item and item.kind == "hub"]
     if from_hub and not hub_reachable():
-        for kind, name in from_hub:
-            if not hub_cached(kind, name):
-                raise InputError(f"cannot reach the Hugging Face Hub, and {kind} {name} is not cached: {WAYS_OUT}")
+        for kind, name, revision in from_hub:
+            if not hub_cached(kind, name, revision):
+                full = name if revision is None else f"{name}@{revision}"
+                raise InputError(f"cannot reach the Hugging Face Hub, and {kind} {full} is not cached: {WAYS_OUT}")
         go_offline()
     if (
         model

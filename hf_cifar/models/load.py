@@ -15,7 +15,7 @@ def load_checkpoint(location: Location, *, use_cpu: bool = False) -> tuple[PreTr
     """Load a saved classifier as it is: its own head, its own label names, no code from the checkpoint.
 
     Args:
-        location: a folder or a Hub id, as `locate_start` finds it.
+        location: a folder or a Hub id, as `locate_checkpoint` finds it.
         use_cpu: compute on the CPU even where there is an accelerator.
 
     Returns:
