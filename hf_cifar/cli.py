@@ -10,7 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hf_cifar.config import TRAIN_BATCH_SIZE, RunConfig, flag, flags, nested, read_yaml
-from hf_cifar.errors import InputError, Interrupted, TrainingError, hint
+from hf_cifar.errors import HubError, InputError, Interrupted, TrainingError, hint
 from hf_cifar.processes import is_main, rank
 from hf_cifar.run_folder import configured
 
@@ -61,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a stage as the command line asks; return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _stop)
+    config: RunConfig | None = None
     try:
         config = parse(arguments)
         # Fails before the heavy imports, within seconds, where nothing can come of the request.
@@ -69,7 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
         check(config)
         from hf_cifar.experiment import run
 
-        _hush_libraries()
+        if config.stage not in ("export", "push"):
+            _hush_libraries()
         result: Result = run(config)
         if is_main():
             print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
@@ -77,7 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as interruption:
         if not isinstance(interruption, Interrupted):
             interruption = Interrupted(signal.SIGINT)
-        _complain(str(interruption))
+        trains = config is None or bool(config.stages)
+        name = signal.Signals(interruption.number).name
+        _complain(str(interruption) if trains else f"interrupted by {name}: the same command does it anew")
         return 128 + interruption.number
     except BrokenPipeError:
         return 1
@@ -87,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error, InputError):
             _complain(f"error: {error}")
             return 2
-        if isinstance(error, TrainingError):
+        if isinstance(error, (TrainingError, HubError)):
             _complain(f"error: {error}")
             return 1
         _complain(f"error: {type(error).__name__}: {' '.join(str(error).split())} (--debug shows the traceback)")

@@ -216,6 +216,11 @@ def _distributed(layer: dict[str, Any], stage: str) -> dict[str, Any]:
     given = layer.pop(TRAINING, {})
     if not isinstance(given, dict):
         raise InputError(f"{TRAINING} must hold keys and values, not {given!r}")
+    if "hub_token" in given:
+        raise InputError(
+            "--hub-token is not an option, so that no token ends up in a file or a list of commands: "
+            "set HF_TOKEN, log in with `hf auth login`, or give --hub-token-file FILE"
+        )
     shared = {name: value for name, value in given.items() if name in SHARED_TRAINING_ARGUMENTS}
     trained = STAGES.get(stage, ("probe",))
     if given and not trained and len(shared) < len(given):

@@ -15,6 +15,7 @@ from hf_cifar.config import RunConfig
 from hf_cifar.data.sources import Source, load_source
 from hf_cifar.data.splits import Splits, make_splits
 from hf_cifar.data.transforms import dataset_statistics
+from hf_cifar.errors import InputError
 from hf_cifar.evaluation.calibration import fit_temperature
 from hf_cifar.evaluation.evaluator import evaluate_logits
 from hf_cifar.evaluation.predict import predict_logits
@@ -22,8 +23,9 @@ from hf_cifar.evaluation.record import record
 from hf_cifar.evaluation.robustness import measure_robustness
 from hf_cifar.hardware import hardware
 from hf_cifar.models.anatomy import head
-from hf_cifar.models.build import build_model, fit_processor
+from hf_cifar.models.build import build_model
 from hf_cifar.models.export import save
+from hf_cifar.models.processors import fit_processor, own_statistics
 from hf_cifar.progress import say
 from hf_cifar.result import StageResult
 from hf_cifar.run_folder import RunFolder, StageFolder, versions
@@ -40,6 +42,7 @@ class _Outcome:
     model: PreTrainedModel
     processor: Any
     weights: str
+    base_model: str | None
     validation_logits: np.ndarray
     test_logits: np.ndarray
     train: dict[str, Any]
@@ -112,12 +115,14 @@ def _run_stage(
 
 def _probe(config: RunConfig, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder) -> _Outcome:
     built = build_model(config.model, source.label_names, config.seed)
+    if built.probe_fault is not None:
+        raise InputError(f"{built.probe_fault}: it cannot be probed; use --stage finetune")
     processor = _fitted(built.processor, config, source, splits)
     probe = Probe(config, built.model, processor, splits, folder)
-    say(f"model: {built.origin}")
+    for line in (f"model: {built.origin}", *built.remarks):
+        say(line)
     _claim(run_folder, source, splits, built.origin)
     result = probe.run(config.resume)
-    layer = head(built.model)
     train = {
         "solver": config.probe.solver,
         "features": config.probe.features,
@@ -128,9 +133,10 @@ def _probe(config: RunConfig, source: Source, splits: Splits, run_folder: RunFol
         "head_seconds": result.head_seconds,
         "images_through_backbone": result.images_read,
         "images_per_second": len(splits.train) * (result.epochs or 1.0) / result.head_seconds,
-        "trainable_parameters": layer.weight.numel() + layer.bias.numel(),
+        "trainable_parameters": head(built.model).num_parameters,
     }
-    return _Outcome(built.model, processor, built.origin, result.validation_logits, result.test_logits, train)
+    logits = result.validation_logits, result.test_logits
+    return _Outcome(built.model, processor, built.origin, built.base_model, *logits, train)
 
 
 def _finetune(
@@ -163,7 +169,7 @@ def _finetune(
     }
     validation = predict_logits(result.model, processor, splits.validation, "predicting validation")
     test = predict_logits(result.model, processor, splits.test, "predicting test")
-    return _Outcome(result.model, processor, start.weights, validation, test, train)
+    return _Outcome(result.model, processor, start.weights, start.base_model, validation, test, train)
 
 
 def _claim(run_folder: RunFolder, source: Source, splits: Splits, weights: str) -> None:
@@ -189,7 +195,7 @@ def _fitted(processor: Any, config: RunConfig, source: Source, splits: Splits) -
     if config.model.normalization == "dataset":
         statistics = dataset_statistics(splits.train, source.label_names, config.seed)
         mean, std = np.array(statistics[0]), np.array(statistics[1])
-        own_mean, own_std = np.array(processor.image_mean), np.array(processor.image_std)
+        own_mean, own_std = map(np.array, own_statistics(processor))
         say(
             f"warning: --normalization dataset (mean {statistics[0]}, std {statistics[1]}) is not what the backbone "
             f"was trained with (mean {own_mean.tolist()}, std {own_std.tolist()}): it sees inputs shifted by up to "
@@ -206,6 +212,7 @@ def _metrics(
     return {
         "stage": stage,
         "model": outcome.weights,
+        "base_model": outcome.base_model,
         "seed": config.seed,
         "dataset": {
             "id": source.name,
