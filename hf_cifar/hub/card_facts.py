@@ -49,7 +49,7 @@ def base(data: CardData) -> str:
     """What the network was before this run, as a part of a sentence."""
     model = str(data.stage.metrics["model"])
     if data.random_weights:
-        return "random weights: nothing was pretrained"
+        return "random weights"
     if data.base_model:
         link = f"[{plain(data.base_model)}](https://huggingface.co/{data.base_model})"
         return link if model.partition("@")[0] == data.base_model else f"{link} ({plain(model)})"

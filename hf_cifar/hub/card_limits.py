@@ -115,7 +115,7 @@ def weak_base(data: CardData) -> str | None:
     if data.bundled_base:
         return (
             "The backbone is small (0.7 million parameters) and was pretrained on Tiny-ImageNet-200 alone, where it "
-            "has 26.47 % top-1: its features are far weaker than those of ImageNet weights. It is meant for demonstrations."
+            "has 26.47 % top-1: its features are far weaker than those of ImageNet weights. It is for demonstrations."
         )
     if "tiny-imagenet" in model.lower() or "tiny_imagenet" in model.lower():
         return (
