@@ -62,7 +62,9 @@ class HubConfig:
     hub_token_file: str | None = option(
         None, "file that holds the Hub token; default: HF_TOKEN, or the login of `hf auth login`", metavar="FILE"
     )
-    revision: str | None = option(None, "push: the branch to push to; it is created where it is missing (default: main)")
+    revision: str | None = option(
+        None, "push: the branch to push to; it is created where it is missing (default: main)"
+    )
     public: bool = option(False, "push: make a new repository public; default: private")
     dry_run: bool = option(False, "push: list what would go, and send nothing")
     license: str | None = option(

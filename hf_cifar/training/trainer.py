@@ -35,7 +35,12 @@ RESERVED = {
     "save_only_model": "--resume needs the optimizer",
     "enable_jit_checkpoint": "SIGTERM makes a checkpoint as it is",
     "prediction_loss_only": "predictions are what is evaluated",
-    "push_to_hub": "nothing leaves this machine in this stage",
+    "push_to_hub": "give --push-to-hub with --hub-model-id: the model is pushed once, when training is done",
+    "hub_model_id": "give --push-to-hub with --hub-model-id: the model is pushed once, when training is done",
+    "hub_strategy": "the model is pushed once, when training is done",
+    "hub_always_push": "the model is pushed once, when training is done",
+    "hub_private_repo": "a new repository is private, or public with --public",
+    "hub_revision": "--revision names the branch that is pushed to",
     "logging_nan_inf_filter": "a bad loss ends training",
     "average_tokens_across_devices": "the images of a step are counted over all processes",
     "train_sampling_strategy": "images are shuffled by seed and epoch",
@@ -179,7 +184,8 @@ class StageTrainer(Trainer):
             # The gradients of the processes are averaged, and their images counted together.
             loss = loss * processes.count()
         loss = loss / num_items_in_batch
-        return (loss, outputs) if return_outputs else loss
+        # Some networks answer more than logits, such as those of each of their heads.
+        return (loss, {"logits": outputs["logits"]}) if return_outputs else loss
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         """As `Trainer.training_step`; the loss and the rates it was taken at are kept for the history."""
