@@ -43,7 +43,7 @@ def test_a_step_has_its_metrics_pictures_report_and_model(options, image_folder,
     step = Experiment(**options, output_dir=tmp_path / "a").probe()
     assert step.metrics["test"]["num_examples"] == 18
     assert step.report.is_file()
-    assert {"confusion_matrix", "reliability", "curves"} <= set(step.figures)
+    assert {"confusion_matrix", "reliability", "learning_curves"} <= set(step.figures)
     assert all(min(image.size) > 100 for image in step.figures.values())
     page = step._repr_html_()
     assert "95 % interval" in page and page.count("data:image/png;base64,") == len(step.figures)

@@ -8,7 +8,9 @@ from transformers import PreTrainedModel
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.evaluation.evaluator import save_predictions
 from hf_cifar.evaluation.examples import save_examples
+from hf_cifar.evaluation.figures import save_figures
 from hf_cifar.evaluation.mistakes import mistakes, suspected_label_errors, write_images_table
+from hf_cifar.evaluation.report import write_report
 from hf_cifar.files import write_json
 from hf_cifar.run_folder import StageFolder
 
@@ -37,6 +39,8 @@ def record(
     write_images_table(folder.mistakes, mistakes(logits, labels), logits, labels, index, names)
     write_images_table(folder.label_errors, suspected_label_errors(logits, labels), logits, labels, index, names)
     save_examples(folder.examples, model, processor, images, names)
+    save_figures(folder, metrics, images)
+    write_report(folder, metrics)
     write_json(folder.metrics, metrics)
 
 
