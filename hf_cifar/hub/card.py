@@ -205,6 +205,7 @@ def _robust(data: CardData) -> dict[str, Any] | None:
         "mean": percent(section["mean_corruption_accuracy"], count),
         "clean": percent(section["clean_accuracy"], count),
         "corruptions": len(section["corruptions"]),
+        "severities": max(len(values) for values in section["corruptions"].values()),
         "seed": section["seed"],
     }
 

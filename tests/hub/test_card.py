@@ -12,7 +12,6 @@ import pytest
 import yaml
 from conftest import processor, tiny_resnet
 from huggingface_hub import ModelCard
-from made_run import CIFAR10, RESNET18, TEST, make_run, write_rows
 from PIL import Image
 from transformers import pipeline
 
@@ -20,6 +19,7 @@ from hf_cifar.errors import InputError
 from hf_cifar.hub.card import render_card, write_card
 from hf_cifar.hub.card_data import architecture
 from hf_cifar.training.stages import run as train
+from hub.made_run import CIFAR10, RESNET18, TEST, make_run, write_rows
 
 TOKEN = "hf_" + "QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi"
 ODD = ["a|b", "<b>x</b>", "no", "1e3", "yes: [", "`tick`", "two\nlines", "<!-- hf_cifar:end -->", "null", "© ünï"]
@@ -97,7 +97,7 @@ def test_the_text_shows_this_runs_figures(lpft):
         "| 4532 | airplane | truck | 96.81 % | 0.04 % |",
         "The score of its answer is 75.00 % on average, and 70.57 % of the answers are right: the model is too sure",
         "the temperature 1.1384",
-        "**51.23 %** is the mean accuracy over 1 corruptions",
+        "**51.23 %** is the mean accuracy over 1 corruptions of 5 severities each",
         "must not be compared with those published for CIFAR-10-C",
         "[uoft-cs/cifar10](https://huggingface.co/datasets/uoft-cs/cifar10) at revision `0b2714987fa478483af9968de7c9",
         "| validation | 10% of train, held out by seed 0 | everything was chosen on it | 5,000 |",
@@ -110,7 +110,7 @@ def test_the_text_shows_this_runs_figures(lpft):
         "54 of 10,000 (0.54 %)",
         "The labels of 7 of the 10,000 test images (0.07 %) are in doubt",
         "(32x32 pixels in the examples of this repository) and are enlarged to 64x64",
-        "truck (F1 74.10 %, recall 70.00 %, most often taken for airplane)",
+        "truck (74.10 %, recall 70.00 %, most often taken for airplane)",
         "https://arxiv.org/abs/2202.10054",
         "He, Kaiming",
         "Krizhevsky, Alex",
@@ -290,6 +290,15 @@ def test_a_fine_tuning_that_interpolation_undid(tmp_path):
     metrics["train"]["chosen"]["interpolation"] = 0.0
     (run / "finetune" / "metrics.json").write_text(json.dumps(metrics))
     assert "this model answers as the probe does" in render_card(run / "finetune")
+
+
+def test_a_fine_tuning_that_did_not_help(tmp_path):
+    run = make_run(tmp_path / "run")
+    assert "**No gain.**" not in render_card(run / "finetune")
+    metrics = json.loads((run / "probe" / "metrics.json").read_text())
+    metrics["test"]["accuracy"] = 0.71234
+    (run / "probe" / "metrics.json").write_text(json.dumps(metrics))
+    assert "has 71.23 % on the same test images, this model 70.57 %" in render_card(run / "finetune")
 
 
 def test_a_long_log_is_thinned_and_keeps_the_kept_row(tmp_path):
