@@ -124,7 +124,7 @@ def _stage(folder: Path, names, metrics: dict, examples: int, model_config: dict
     (folder / "metrics.json").write_text(json.dumps(metrics))
     (folder / "model" / "config.json").write_text(json.dumps(model_config))
     (folder / "model" / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
-    for number, name in enumerate(("confusion_matrix", "reliability", "learning_curves", "per_class")):
+    for number, name in enumerate(("confusion_matrix", "reliability", "learning_curves", "per_class", "augmentation")):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / "figures" / f"{name}.png")
     if metrics["stage"] == "probe" and metrics["train"]["solver"] == "lbfgs":
         rows = [{"strength": 0.01, "iterations": 9, "loss": 0.4}, {"strength": 0.001, "iterations": 12, "loss": 0.3}]

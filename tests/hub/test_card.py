@@ -22,7 +22,7 @@ from hf_cifar.training.stages import run as train
 from hub.made_run import CIFAR10, RESNET18, TEST, make_run, write_rows
 
 TOKEN = "hf_" + "QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi"
-ODD = ["a|b", "<b>x</b>", "no", "1e3", "yes: [", "`tick`", "two\nlines", "<!-- hf_cifar:end -->", "null", "© ünï"]
+ODD = ["a|b", "<!-- hf_cifar:end -->", "<b>x</b>", "no", "1e3", "yes: [", "`tick`", "two\nlines", "null", "© ünï"]
 
 
 def rows_of(card: str) -> list[list[str]]:
@@ -103,6 +103,8 @@ def test_the_text_shows_this_runs_figures(lpft):
         "| validation | 10% of train, held out by seed 0 | everything was chosen on it | 5,000 |",
         "are resized to 64x64 pixels (bilinear)",
         "![Confusion matrix of the test split",
+        "![Training images as they are",
+        "What was tried, the kept one in bold:",
         "| Features | computed once and kept; augmentation: none |",
         "| **0.3** | **53.00 %** |",
         "| **2** | **20** | **0.5000** | **0.005 to 0.05** | **62.00 %** | **60.00 %** | **0.9000** |",
@@ -219,7 +221,8 @@ def test_names_of_classes_are_text(tmp_path, stage):
     shown = {row[1].strip() for row in rows_of(text)}
     assert {r"a\|b", "&lt;b&gt;x&lt;/b&gt;", r"\`tick\`", "two lines", r"yes: \[", "1e3", "no"} <= shown
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "README.md").write_text(card + "\nMine.\n")
+    other = render_card(run / ("probe" if stage == "finetune" else "finetune"))
+    (tmp_path / "model" / "README.md").write_text(other + "\nMine.\n")
     write_card(run / stage, tmp_path / "model")
     assert (tmp_path / "model" / "README.md").read_text() == card + "\nMine.\n"
 
@@ -230,6 +233,8 @@ def test_the_same_bytes_wherever_the_run_lies(tmp_path, lpft, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     assert render_card(Path("elsewhere/finetune")) == card
+    monkeypatch.chdir(tmp_path / "elsewhere" / "finetune")
+    assert render_card(Path(".")) == card
 
 
 def test_pictures_come_along(tmp_path, lpft):
@@ -238,11 +243,11 @@ def test_pictures_come_along(tmp_path, lpft):
     assert card == render_card(lpft / "finetune")
     links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", card)
     links += [item["src"] for item in ModelCard(card).data.widget]
-    assert len(set(links)) == 4 + 3
+    assert len(set(links)) == 5 + 3
     for link in links:
         assert (tmp_path / "model" / link).read_bytes() == (lpft / "finetune" / link).read_bytes()
     files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
-    assert len(files) == 1 + 4 + 3
+    assert len(files) == 1 + 5 + 3
 
 
 def test_two_classes_and_two_hundred(tmp_path):
@@ -306,13 +311,13 @@ def test_a_long_log_is_thinned_and_keeps_the_kept_row(tmp_path):
     row = {"learning_rate": 0.1, "validation_accuracy": 0.6, "validation_f1_macro": 0.6, "validation_nll": 0.9}
     write_rows(
         run / "finetune" / "history.csv",
-        [{"epoch": step / 100, "step": step, "loss": 0.5, **row} for step in range(1, 1001)],
+        [{"epoch": step / 100, "step": step, "loss": 0.5, **row} for step in range(1, 1101)],
     )
     card = render_card(run / "finetune")
     check(card)
     rows = [cells for cells in rows_of(card) if len(cells) == 7 and cells[2].strip(" *") == "0.5000"]
     assert 100 <= len(rows) <= 102
-    assert f"{1000 - len(rows)} more rows are not shown" in card
+    assert f"{1100 - len(rows)} more rows are not shown" in card
     assert "| **0.2** | **20** |" in card
 
 

@@ -44,6 +44,13 @@ def test_the_command_asks_for_the_same_run(tmp_path, given):
     assert asked == was
 
 
+def test_the_command_says_no_more_than_it_must(tmp_path):
+    run = make_run(tmp_path / "run", revision=None, use_cpu=True, momentum=0.8)
+    first, _ = arguments(render_card(run / "finetune"))
+    places = ["--stage", "lpft", "--recipe", "resnet", "--dataset", "cifar10", "--model", "resnet18"]
+    assert first == [*places, "--momentum", "0.8", "--use-cpu", "True", "--output-dir", "runs/run"]
+
+
 def test_the_command_pins_the_data_and_the_file_repeats_it(tmp_path):
     run = make_run(tmp_path / "run", dataset_revision="main", base_model="me/base", origin="me/base")
     first, second = arguments(render_card(run / "finetune"))
