@@ -67,6 +67,20 @@ def test_a_folder_that_looks_like_a_hub_id_is_a_folder(tmp_path, place, shown):
     assert ("runs/base" in card) is False
 
 
+def test_a_revision_of_a_model_is_named(tmp_path):
+    name = "me/base@v1.0"
+    run = make_run(tmp_path / "run", model=name, origin=name, base_model="me/base")
+    card = render_card(run / "finetune")
+    assert "trained from [me/base](https://huggingface.co/me/base) at revision `v1.0` in two steps" in card
+    assert f"--model {name} " in card
+
+
+def test_a_network_of_the_hub_with_other_weights(tmp_path):
+    origin = "me/base, weights from mine.pth"
+    run = make_run(tmp_path / "run", model="me/base", weights="some/mine.pth", origin=origin, base_model=None)
+    assert "--model me/base --weights PATH/TO/mine.pth" in render_card(run / "finetune")
+
+
 def test_who_gave_what(tmp_path):
     card = render_card(make_run(tmp_path / "run", learning_rate=0.5, momentum=0.8) / "finetune")
     assert "| `--learning-rate` | fine-tuning | `0.5` | this run |" in card
