@@ -14,7 +14,8 @@ from hf_cifar.progress import say
 T = TypeVar("T")
 WAITS = (1.0, 3.0, 8.0, 15.0)
 PATIENCE_SECONDS = 45.0
-# A server that says nothing for so long says nothing any more; the libraries would wait for ever.
+# A server that says nothing for so long says nothing any more; the client would wait for ever. It takes this for all
+# requests but those for which it has an argument of its own.
 TIMEOUT_SECONDS = 60.0
 NEW_TOKEN = "make one that may write at https://huggingface.co/settings/tokens"
 PASSING = {408: "was too slow", 412: "has a newer commit", 425: "is not ready", 429: "is asked too often"}
@@ -49,6 +50,11 @@ def explain(error: BaseException, repo_id: str) -> Failure | None:
     """Say what an exception of the Hub's client means; None for one that is not of its making."""
     from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 
+    text = " ".join(str(error).split())
+    if "Invalid metadata in README.md" in text:
+        return Failure(f"the Hub refuses the card: {text.partition('README.md.')[2].strip(' -')[:300]}", wrong=True)
+    if "LFS batch API returned errors" in text:
+        return _refused(text.partition("errors:")[2].strip()[:300])
     for cause in _causes(error):
         if isinstance(cause, HfHubHTTPError) and cause.response is not None:
             return _of_status(cause.response.status_code, cause, repo_id)
@@ -60,11 +66,6 @@ def explain(error: BaseException, repo_id: str) -> Failure | None:
             return Failure("the Hub gave an answer that cannot be read", passing=True)
         if isinstance(cause, (ConnectionError, TimeoutError)):
             return Failure("the connection to the Hub was lost", passing=True)
-    text = " ".join(str(error).split())
-    if "Invalid metadata in README.md" in text:
-        return Failure(f"the Hub refuses the card: {text.partition('README.md.')[2].strip(' -')[:300]}", wrong=True)
-    if "LFS batch API returned errors" in text:
-        return _refused(text.partition("errors:")[2].strip()[:300])
     return None
 
 
@@ -158,7 +159,9 @@ def _of_status(status: int, error: BaseException, repo_id: str) -> Failure:
         return Failure(f"the Hub finds no model {repo_id}, or the token may not see it ({status})", wrong=True)
     if status in PASSING or status >= 500:
         what = PASSING.get(status, "has a fault of its own")
-        return Failure(f"the Hub {what} ({status})", passing=True, wait=_retry_after(response))
+        wait = _retry_after(response)
+        asks = f", and asks to wait {wait:,.0f} s" if wait else ""
+        return Failure(f"the Hub {what} ({status}{asks})", passing=True, wait=wait)
     return Failure(f"the Hub refuses the request ({status}{': ' + said if said else ''})")
 
 

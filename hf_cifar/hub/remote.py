@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_cifar.errors import HubError, InputError
+from hf_cifar.hub import failures
 from hf_cifar.hub.access import get_text
 
 if TYPE_CHECKING:
@@ -65,13 +66,13 @@ def look(api: "HfApi", repo_id: str, revision: str) -> Remote | None:
     from huggingface_hub.hf_api import RepoFile
 
     try:
-        info = api.model_info(repo_id)
+        info = api.model_info(repo_id, timeout=failures.TIMEOUT_SECONDS)
     except RepositoryNotFoundError:
         return None
     found = True
     if revision != MAIN:
         try:
-            info = api.model_info(repo_id, revision=revision)
+            info = api.model_info(repo_id, revision=revision, timeout=failures.TIMEOUT_SECONDS)
         except RevisionNotFoundError:
             found = False
         if found and revision not in [ref.name for ref in api.list_repo_refs(repo_id).branches]:
@@ -96,10 +97,20 @@ def create(api: "HfApi", repo_id: str, private: bool) -> None:
         if error.response.status_code != 409:
             raise
         # Either somebody else made the model in the meantime, which is as good, or it is no model.
-        if api.repo_exists(repo_id):
+        if _exists(api, repo_id, "model"):
             return
-        kind = next((kind for kind in KINDS if api.repo_exists(repo_id, repo_type=kind)), "repository of another kind")
+        kind = next((kind for kind in KINDS if _exists(api, repo_id, kind)), "repository of another kind")
         raise InputError(f"--hub-model-id {repo_id}: the name is taken by a {kind}; give another one") from error
+
+
+def _exists(api: "HfApi", repo_id: str, kind: str) -> bool:
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        api.repo_info(repo_id, repo_type=kind, timeout=failures.TIMEOUT_SECONDS)
+    except RepositoryNotFoundError:
+        return False
+    return True
 
 
 def changes(files: dict[str, Path], remote: Remote | None, leftovers: list[str]) -> list[Change]:
