@@ -13,7 +13,7 @@ from hf_cifar.files import write_text
 from hf_cifar.hub import remote as hub_side
 from hf_cifar.hub.access import api, check_access, check_target, find_token
 from hf_cifar.hub.export import CARD, Trained, card_text, export, find_trained, megabytes, trained_stage
-from hf_cifar.hub.failures import an_impatient_client, give_up_xet, patiently
+from hf_cifar.hub.failures import a_quiet_client, give_up_xet, patiently
 from hf_cifar.hub.record import Record, digest
 from hf_cifar.hub.remote import MAIN, TITLE, Change, Remote
 from hf_cifar.progress import say
@@ -115,7 +115,7 @@ def _push(trained: Trained, hub: HubConfig) -> PushResult:
         token = find_token(hub) if hub.dry_run else check_access(hub)
         before = card_text(trained.export)
         export(trained, hub, trust_earlier_check=True)
-        with an_impatient_client(), tempfile.TemporaryDirectory() as aside:
+        with a_quiet_client(), tempfile.TemporaryDirectory() as aside:
             work = _Push(trained, hub, name, token, before, Path(aside))
             return patiently(work.dry_run if hub.dry_run else work.send, name)
     except (InputError, HubError) as error:

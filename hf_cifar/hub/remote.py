@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_cifar.errors import HubError, InputError
-from hf_cifar.hub import failures
 from hf_cifar.hub.access import get_text
 
 if TYPE_CHECKING:
@@ -66,13 +65,13 @@ def look(api: "HfApi", repo_id: str, revision: str) -> Remote | None:
     from huggingface_hub.hf_api import RepoFile
 
     try:
-        info = api.model_info(repo_id, timeout=failures.TIMEOUT_SECONDS)
+        info = api.model_info(repo_id)
     except RepositoryNotFoundError:
         return None
     found = True
     if revision != MAIN:
         try:
-            info = api.model_info(repo_id, revision=revision, timeout=failures.TIMEOUT_SECONDS)
+            info = api.model_info(repo_id, revision=revision)
         except RevisionNotFoundError:
             found = False
         if found and revision not in [ref.name for ref in api.list_repo_refs(repo_id).branches]:
@@ -107,7 +106,7 @@ def _exists(api: "HfApi", repo_id: str, kind: str) -> bool:
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
-        api.repo_info(repo_id, repo_type=kind, timeout=failures.TIMEOUT_SECONDS)
+        api.repo_info(repo_id, repo_type=kind)
     except RepositoryNotFoundError:
         return False
     return True
