@@ -51,15 +51,23 @@ def go_offline() -> None:
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether `name` has the form USER/NAME."""
-    return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name) is not None
+    """Whether `name` has the form USER/NAME or USER/NAME@REVISION."""
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@\w[\w./-]*)?", name) is not None
 
 
-def hub_cached(kind: str, name: str) -> bool:
-    """Whether anything of a Hub "dataset" or "model" is in the local caches."""
+def split_revision(name: str) -> tuple[str, str | None]:
+    """USER/NAME@REVISION in its two parts; the revision, a branch, tag or commit, may be missing."""
+    repository, _, revision = name.partition("@")
+    return repository, revision or None
+
+
+def hub_cached(kind: str, name: str, revision: str | None = None) -> bool:
+    """Whether anything of a Hub "dataset" or "model", or of one revision of it, is in the local caches."""
     home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"))
-    hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    places = [hub / f"{kind}s--{name.replace('/', '--')}"]
+    hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser() / f"{kind}s--{name.replace('/', '--')}"
+    if revision is not None:
+        return (hub / "refs" / revision).is_file() or (hub / "snapshots" / revision).is_dir()
+    places = [hub]
     if kind == "dataset":
         places.append(Path(os.environ.get("HF_DATASETS_CACHE", home / "datasets")) / name.replace("/", "___"))
     return any(place.expanduser().is_dir() for place in places)

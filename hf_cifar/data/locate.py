@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hf_cifar.connection import is_hub_id
+from hf_cifar.connection import is_hub_id, split_revision
 from hf_cifar.errors import InputError, unknown_name
 
 ALIASES = {"cifar10": "uoft-cs/cifar10"}
@@ -40,6 +40,9 @@ def locate_dataset(name: str) -> Location:
     if path.exists():
         raise InputError(f"--dataset {name} is a file: give the folder that holds it")
     if is_hub_id(name):
+        repository, revision = split_revision(name)
+        if revision is not None:
+            raise InputError(f"--dataset {name}: use --dataset {repository} --dataset-revision {revision}")
         return Location("hub", name)
     if "/" in name:
         raise InputError(f"--dataset {name}: no such folder")

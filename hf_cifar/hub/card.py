@@ -3,10 +3,11 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hf_cifar.files import write_aside, write_text
 from hf_cifar.hub import card_facts as facts
+from hf_cifar.hub import card_limits as use
 from hf_cifar.hub import card_settings as how
 from hf_cifar.hub import card_tables as tables
 from hf_cifar.hub.card_data import CardData, StageData
@@ -92,7 +93,7 @@ def _context(data: CardData) -> dict[str, Any]:
     test = data.test
     hidden = tables.per_class(data)[1]
     figures = facts.figures(data)
-    command = how.command(data)
+    command, options = how.command(data), how.non_defaults(data)
     return {
         "begin": BEGIN,
         "end": END,
@@ -142,9 +143,12 @@ def _context(data: CardData) -> dict[str, Any]:
         "hardware": facts.hardware(data),
         "versions": tables.versions(data),
         "command": command,
-        "placeholders": "PATH/TO/" in command,
-        "limits": facts.limits(data),
-        "meant_for": facts.meant_for(data),
+        "command_of_file": how.command_of_file(data),
+        "whole_run": data.stage.name == "probe" and data.other is not None,
+        "placeholders": how.PLACEHOLDER in command,
+        "options": tables.options(options) if options else None,
+        "limits": use.limits(data),
+        "intended": use.intended(data),
         "license": license_of(data),
         "citations": citations(data),
     }
@@ -159,20 +163,24 @@ def _title(data: CardData) -> str:
 def _classes(data: CardData) -> str:
     """How many classes, and their names where they are few."""
     names = data.label_names
-    return f"the {len(names)} classes" + (f" ({listed([plain(name) for name in names])})" if len(names) <= 10 else "")
+    few = f" ({', '.join(plain(name) for name in names)})" if len(names) <= 10 else ""
+    return f"the {len(names)} classes of {plain(data.dataset_name)}{few}"
 
 
 def _made(data: CardData) -> str:
     """How the model was made, as the end of a sentence."""
     base = facts.base(data)
     if data.stage.name == "probe":
-        return f"a linear head trained on the frozen features of {base}"
+        return f"by a linear head that was trained on the frozen features of {base}"
     if data.lpft:
         return (
-            f"made from {base} in two steps: a linear head was trained on the frozen backbone, and then the backbone "
-            "with it ([LP-FT](https://arxiv.org/abs/2202.10054))"
+            f"trained from {base} in two steps: a linear head on the frozen backbone, and then the backbone with it "
+            "([LP-FT](https://arxiv.org/abs/2202.10054))"
         )
-    return f"fine-tuned from {how.start(data)}" + ("" if data.config.finetune.from_ else f" ({base})")
+    if data.config.finetune.from_ is not None:
+        return f"fine-tuned from {how.start(data)}"
+    head = " and a new head" if str(data.train.get("start", "")).endswith("a new head") else ""
+    return f"fine-tuned from {base}{head}"
 
 
 def _example(data: CardData) -> dict[str, str] | None:
@@ -181,8 +189,7 @@ def _example(data: CardData) -> dict[str, str] | None:
         return None
     right = (each for each in data.examples if each["output"][0]["label"] == each["label"])
     example = next(right, data.examples[0])
-    lines = [f"{{'label': {each['label']!r}, 'score': {each['score']!r}}}" for each in example["output"]]
-    output = "[" + ",\n ".join(lines) + "]"
+    output = "\n".join(repr({"label": each["label"], "score": each["score"]}) for each in example["output"])
     return {"path": f"examples/{example['file']}", "label": plain(example["label"]), "output": output}
 
 
@@ -214,12 +221,10 @@ def _stage(data: CardData, stage: StageData) -> dict[str, Any]:
     """One stage of training, for the template."""
     log = tables.log(stage)
     chosen = stage.metrics["train"]["chosen"].get("epoch")
-    options = how.non_defaults(data, stage)
     number = f"{data.stages.index(stage) + 1}. " if data.lpft else ""
     return {
         "title": number + ("Linear probe" if stage.name == "probe" else "Fine-tuning"),
         "settings": tables.pairs(how.settings(data, stage)),
-        "non_defaults": tables.flags(options) if options else None,
         "grid": tables.grid(data, stage),
         "log": log[0] if log else None,
         "left_out": log[1] if log else 0,

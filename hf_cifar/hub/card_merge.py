@@ -25,8 +25,8 @@ _KINDS = {"lp-ft", "fine-tuned", "linear-probe"}
 def mark(header: str = _NO_MARK, text: str = _NO_MARK) -> str:
     """The line of a card by which it is known later whether a person has edited what was written."""
     return (
-        "<!-- hf_cifar: what stands between the marks is written anew with each push; text before and after them is kept, "
-        f"and so are keys added to the header. header {header}, text {text} -->"
+        "<!-- hf_cifar: what stands between the two marks is written anew with each push; text before and after them, "
+        f"and keys added to the header, are kept. header {header}, text {text} -->"
     )
 
 

@@ -22,6 +22,8 @@ _SECRET = re.compile(r"token|secret|password|api_?key", re.IGNORECASE)
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
 # Fields that the command always names, or that say where files of this machine are.
 _APART = ("stage", "recipe", "output_dir", "resume", "overwrite", "feature_cache")
+_PLACES = ("dataset", "model", "weights", "from_")
+PLACEHOLDER = "PATH/TO/"
 _WIDTH = 100
 
 
@@ -29,7 +31,7 @@ def settings(data: CardData, stage: StageData) -> list[tuple[str, str]]:
     """What a reader wants to know of a stage's training, as pairs of Markdown, defaults included."""
     training = getattr(data.config, stage.name).training
     rows = _of_probe(data, stage) if stage.name == "probe" else _of_finetune(data, stage)
-    rows.append(("Numbers", _precision(training)))
+    rows.append(("Precision", _precision(training)))
     rows.append(("Seed", str(stage.metrics["seed"])))
     total, trained = (stage.metrics["train"][f"{which}_parameters"] for which in ("total", "trainable"))
     frozen = f"; {total - trained:,} frozen" if trained < total else "; none frozen"
@@ -37,36 +39,40 @@ def settings(data: CardData, stage: StageData) -> list[tuple[str, str]]:
     return rows
 
 
-def non_defaults(data: CardData, stage: StageData) -> list[tuple[str, str, str]]:
-    """Every setting of a stage that is not the package's default: its flag, its value, and who gave it (Markdown)."""
+def non_defaults(data: CardData) -> list[tuple[str, str, str, str]]:
+    """Every option of the model's stages that is not the package's default.
+
+    Returns:
+        Markdown: the flag, what it is for, its value, and who gave it.
+    """
     config, recipe, default = data.config, _recipe(data), RunConfig()
-    recipe_name = f"recipe {code(config.recipe, cell=True)}"
+    by_recipe = f"recipe {code(config.recipe, cell=True)}"
+    titles = {stage.name: "probe" if stage.name == "probe" else "fine-tuning" for stage in data.stages}
+    idle = {"strengths" if config.probe.solver == "trainer" else "learning_rates"}
     rows = []
     for name, (part, _) in flags().items():
-        if name in _APART or part not in (None, "data", "model", "augmentation", stage.name):
+        if name in (*_APART, *idle) or part not in (None, "data", "model", "augmentation", *titles):
             continue
         value = _value(config, part, name)
         if value != _value(default, part, name):
-            giver = recipe_name if value == _value(recipe, part, name) else "this run"
-            rows.append((code(flag(name)), code(_shown(data, name, value), cell=True), giver))
-    ours, theirs = (getattr(one, stage.name).training for one in (config, recipe))
-    for name, value in sorted(_kept(ours).items()):
-        giver = recipe_name if value == theirs.get(name) else "this run"
-        rows.append((code(_training_flag(config, stage.name, name)), code(_shown(data, name, value), cell=True), giver))
+            giver = by_recipe if value == _value(recipe, part, name) else "this run"
+            shown = code(_shown(data, name, value), cell=True)
+            rows.append((code(flag(name)), titles.get(part or "", "all"), shown, giver))
+    for stage, title in titles.items():
+        ours, theirs = (getattr(one, stage).training for one in (config, recipe))
+        for name, value in sorted(_kept(ours).items()):
+            giver = by_recipe if value == theirs.get(name) else "this run"
+            shown = code(_shown(data, name, value), cell=True)
+            rows.append((code(_training_flag(config, stage, name)), title, shown, giver))
     return rows
 
 
 def command(data: CardData) -> str:
     """The command that repeats the run, for a shell; what was local is named `PATH/TO/…`."""
     config, recipe = data.config, _recipe(data)
-    words = [
-        ["--stage", config.stage],
-        ["--recipe", str(config.recipe)],
-        ["--dataset", _shown(data, "dataset", config.data.dataset)],
-        ["--model", _shown(data, "model", config.model.model)],
-    ]
+    words = [["--stage", config.stage], ["--recipe", str(config.recipe)], *_places(data)]
     for name, (part, _) in flags().items():
-        if name in (*_APART, "dataset", "model") or part in ("prediction", "comparison", "hub"):
+        if name in (*_APART, *_PLACES) or part in ("prediction", "comparison", "hub"):
             continue
         value = _value(config, part, name)
         if name == "dataset_revision" and data.dataset_id:
@@ -78,8 +84,13 @@ def command(data: CardData) -> str:
         else:
             words.append([flag(name), _shown(data, name, value)])
     words += _training_words(data, recipe)
-    words.append(["--output-dir", f"runs/{config.folder.name}"])
-    return _wrapped(["hf-cifar", *(" ".join(shlex.quote(word) for word in group) for group in words)])
+    return _wrapped([*words, ["--output-dir", f"runs/{config.folder.name}"]])
+
+
+def command_of_file(data: CardData) -> str:
+    """The same by the run's own file of settings."""
+    local = [group for group in _places(data) if group[1].startswith(PLACEHOLDER)]
+    return _wrapped([["--config", "run.yaml"], *local, ["--output-dir", "runs/again"]])
 
 
 def is_secret(name: str, value: Any) -> bool:
@@ -124,14 +135,14 @@ def _of_finetune(data: CardData, stage: StageData) -> list[tuple[str, str]]:
     training = options.training
     unfreeze = {
         "all": "every layer, from the first epoch on",
-        "gradual": f"the head and the last layer group first, one more group every {options.unfreeze_every} epochs",
+        "gradual": f"the head and the last layer group first, one more group {_every(options.unfreeze_every)}",
     }.get(options.unfreeze, f"{', '.join(code(name) for name in options.layers)} and the head; the others stay frozen")
     statistics = {"eval": "keeps the pretrained statistics", "train": "goes on counting its statistics"}[options.bn]
     rate = f"{train['learning_rate']:g}" + (f"; head {options.head_lr:g}" if options.head_lr is not None else "")
     if options.layer_decay != 1:
         rate += f"; each layer group {options.layer_decay:g} times that of the one above it"
     schedule = {
-        "step": f"times {options.gamma:g} every {options.step_size} epochs",
+        "step": f"times {options.gamma:g} {_every(options.step_size)}",
         "plateau": f"times {options.gamma:g} after {options.plateau_patience} epochs without a better "
         f"validation {options.selection_metric}",
     }.get(options.scheduler, options.scheduler)
@@ -199,12 +210,16 @@ def _optimization(data: CardData, stage: StageData, training: dict[str, Any]) ->
     asked, done = training.get("num_train_epochs"), train["epochs"]
     early = f" of {float(asked):g}" if asked is not None and float(asked) != done else ""
     return [
-        ("Optimizer", f"{plain(optimizer)}{momentum}"),
+        ("Optimizer", f"{code(optimizer, cell=True)}{momentum}"),
         ("Weight decay", f"{decay:g}{matrices}" if decay else "none"),
         ("Gradient clipping", f"norm {clip:g}" if clip else "none"),
         ("Epochs", f"{done:g}{early}"),
-        ("Images of a batch", _batch(training, train)),
+        ("Batch size", _batch(training, train)),
     ]
+
+
+def _every(epochs: int) -> str:
+    return "every epoch" if epochs == 1 else f"every {epochs} epochs"
 
 
 def _batch(training: dict[str, Any], train: dict[str, Any]) -> str:
@@ -220,7 +235,9 @@ def _warmup(training: dict[str, Any]) -> str:
     steps = float(training.get("warmup_steps") or training.get("warmup_ratio") or 0)
     if not steps:
         return ""
-    return f", after a warm-up over {steps:.0%} of all steps" if steps < 1 else f", after {steps:g} steps of warm-up"
+    return (
+        f", after a warm-up over {100 * steps:g} % of all steps" if steps < 1 else f", after {steps:g} steps of warm-up"
+    )
 
 
 def _precision(training: dict[str, Any]) -> str:
@@ -280,15 +297,24 @@ def _shown(data: CardData, name: str, value: Any) -> str:
     bundled = {"dataset": DATASETS, "model": MODELS}.get(name)
     parts = re.split(r"[/\\]", text.rstrip("/\\"))
     local = len(parts) > 1 or text.startswith("~") or (bundled is not None and text not in bundled)
-    return f"PATH/TO/{parts[-1]}" if local and text not in data.hub_names else text
+    return PLACEHOLDER + parts[-1] if local and text not in data.hub_names else text
 
 
-def _wrapped(words: list[str]) -> str:
-    """Words of a command on lines of a readable width, continued as a shell wants it."""
-    lines = [words[0]]
-    for word in words[1:]:
-        if len(lines[-1]) + len(word) > _WIDTH:
-            lines.append("    " + word)
+def _places(data: CardData) -> list[list[str]]:
+    """Where data and weights come from."""
+    config = data.config
+    values = (config.data.dataset, config.model.model, config.model.weights, config.finetune.from_)
+    named = zip(_PLACES, values, strict=True)
+    return [[flag(name), _shown(data, name, value)] for name, value in named if value is not None]
+
+
+def _wrapped(words: list[list[str]]) -> str:
+    """A command on lines of a readable width, continued as a shell wants it."""
+    lines = ["hf-cifar"]
+    for group in words:
+        text = shlex.join(group)
+        if len(lines[-1]) + len(text) > _WIDTH:
+            lines.append("    " + text)
         else:
-            lines[-1] += " " + word
+            lines[-1] += " " + text
     return " \\\n".join(lines)

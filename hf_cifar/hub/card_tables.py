@@ -32,7 +32,7 @@ def results(data: CardData) -> str:
     rows.append(["95 % interval of the accuracy", *(interval(section) for _, section, _ in columns)])
     rows.append(["Macro F1", *(_share(section, "f1_macro") for _, section, _ in columns)])
     if len(data.label_names) > 5:
-        rows.append(["Right label among the first five", *(_share(each, "top5_accuracy") for _, each, _ in columns)])
+        rows.append(["Top-5 accuracy", *(_share(each, "top5_accuracy") for _, each, _ in columns)])
     losses = {"nll": "Negative log-likelihood (nats)", "ece": "Expected calibration error (15 bins)"}
     rows += [[title, *(loss(section.get(key)) for _, section, _ in columns)] for key, title in losses.items()]
     if data.test.get("temperature") is not None:
@@ -56,6 +56,8 @@ def gain(data: CardData) -> str | None:
     if not data.lpft:
         return None
     before, after = (_predictions(data.folder.path.parent / stage.name) for stage in (probe, tuned))
+    if tuned.metrics["train"]["chosen"].get("interpolation") == 0:
+        return "Interpolation went back to the weights of the probe (strength 0): this model answers as the probe does."
     if before is None or after is None or not np.array_equal(before["index"], after["index"]):
         return None
     was, now = (each["prediction"] == each["label"] for each in (before, after))
@@ -72,11 +74,13 @@ def per_class(data: CardData) -> tuple[str, int]:
     """
     entries = list(data.test["per_class"].items())
     if len(entries) > MOST_CLASSES:
-        entries = sorted(entries, key=lambda entry: (entry[1]["f1"], entry[0]))[:MOST_CLASSES]
-    rows = [
-        [plain(name), *(percent(each[key]) for key in ("precision", "recall", "f1")), f"{each['num_examples']:,}"]
-        for name, each in entries
-    ]
+        entries = sorted(entries, key=lambda entry: (not entry[1]["num_examples"], entry[1]["f1"], entry[0]))
+        entries = entries[:MOST_CLASSES]
+    rows = []
+    for name, each in entries:
+        # Of a class without images nothing was measured.
+        values = [percent(each[key] if each["num_examples"] else None) for key in ("precision", "recall", "f1")]
+        rows.append([plain(name), *values, f"{each['num_examples']:,}"])
     head = ["Class", "Precision", "Recall", "F1", "Test images"]
     return table(head, rows), len(data.label_names) - len(entries)
 
@@ -88,11 +92,11 @@ def confused_pairs(data: CardData) -> str | None:
         [plain(pair["label"]), plain(pair["prediction"]), f"{pair['count']:,}", percent(pair["share"])]
         for pair in pairs
     ]
-    return table(["Right label", "Answer", "Images", "Share of the label"], rows, left=2) if rows else None
+    return table(["Right label", "Answer", "Images", "Share of the label's images"], rows, left=2) if rows else None
 
 
 def worst_mistakes(data: CardData) -> str | None:
-    """The mistakes that the model was most sure of."""
+    """The mistakes with the lowest score of the right label."""
     rows = [
         [
             row["index"],
@@ -103,7 +107,13 @@ def worst_mistakes(data: CardData) -> str | None:
         ]
         for row in data.mistakes[:MOST_MISTAKES]
     ]
-    head = ["Row of the split", "Right label", "Answer", "Score of the answer", "Score of the right label"]
+    head = [
+        f"Row of {plain(data.splits['test']['split'])}",
+        "Right label",
+        "Answer",
+        "Its score",
+        "Score of the right label",
+    ]
     return table(head, rows, left=3) if rows else None
 
 
@@ -175,29 +185,30 @@ def log(stage: StageData) -> tuple[str, int] | None:
         ]
     rates = [name for name in history[0] if name == "learning_rate" or name.startswith("learning_rate/")]
     heads = [name for name in history[0] if name.startswith("validation_accuracy/")]
-    metrics = [name for name in history[0] if name.startswith("validation_") and name not in heads]
-    titles = {"validation_accuracy": "Validation accuracy", "validation_f1_macro": "F1", "validation_nll": "NLL"}
-    head = ["Epoch", "Step", "Loss (sum of the heads)" if heads else "Loss"]
-    head += [] if heads else ["Learning rate"]
-    head += [
-        ("Best head's accuracy" if heads else titles[name]) if "accuracy" in name else titles[name] for name in metrics
-    ]
-    head += [f"rate {name.partition('/')[2]}" for name in heads]
+    if heads:
+        # The metrics beside them are those of the best head at that time.
+        best = f"validation_accuracy/{stage.metrics['train']['chosen']['learning_rate']:g}"
+        columns = [(bold(f"rate {name.partition('/')[2]}", name == best), name) for name in heads]
+    else:
+        titles = {
+            "validation_accuracy": "Validation accuracy",
+            "validation_f1_macro": "Macro F1",
+            "validation_nll": "NLL",
+        }
+        columns = [(title, name) for name, title in titles.items() if name in history[0]]
+    head = ["Epoch", "Step", "Loss, summed over the heads" if heads else "Training loss"]
+    head += ([] if heads else ["Learning rate"]) + [title for title, _ in columns]
     rows = []
     for row in shown:
         cells = [f"{float(row['epoch']):g}", row["step"], _fixed(row.get("loss"))]
         cells += [] if heads else [_rates([row[name] for name in rates])]
-        cells += [
-            _fixed(row[name]) if name.endswith("nll") else _percent_cell(row[name]) for name in (*metrics, *heads)
-        ]
+        cells += [(_fixed if name.endswith("nll") else _percent_cell)(row[name]) for _, name in columns]
         rows.append([bold(cell, _is(row, kept)) for cell in cells])
     return table(head, rows), len(history) - len(shown)
 
 
 def examples(data: CardData) -> str | None:
     """The example images with what the model says of them."""
-    from urllib.parse import quote
-
     rows = []
     for example in data.examples:
         answer = example["output"][0]
@@ -229,9 +240,9 @@ def pairs(rows: Sequence[tuple[str, str]]) -> str:
     return table(["Setting", "Value"], rows, left=2)
 
 
-def flags(rows: Sequence[tuple[str, str, str]]) -> str:
-    """Flags, their values and who gave them."""
-    return table(["Option", "Value", "Given by"], rows, left=3)
+def options(rows: Sequence[tuple[str, str, str, str]]) -> str:
+    """Options, what they are for, their values and who gave them."""
+    return table(["Option", "For", "Value", "Given by"], rows, left=4)
 
 
 def versions(data: CardData) -> str:

@@ -19,8 +19,8 @@ RESNET = """@inproceedings{he2016deep,
 VIT = """@inproceedings{dosovitskiy2021image,
   title     = {An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale},
   author    = {Dosovitskiy, Alexey and Beyer, Lucas and Kolesnikov, Alexander and Weissenborn, Dirk and Zhai, Xiaohua
-               and Unterthiner, Thomas and Dehghani, Mostafa and Minderer, Matthias and Heigold, Georg and Gelly, Sylvain
-               and Uszkoreit, Jakob and Houlsby, Neil},
+               and Unterthiner, Thomas and Dehghani, Mostafa and Minderer, Matthias and Heigold, Georg
+               and Gelly, Sylvain and Uszkoreit, Jakob and Houlsby, Neil},
   booktitle = {International Conference on Learning Representations},
   year      = {2021},
   url       = {https://arxiv.org/abs/2010.11929}

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$])")
+# An underscore inside of a word means nothing.
+_SPECIAL = re.compile(r"([\\`*{}\[\]#|~$]|(?<![^\W_])_|_(?![^\W_]))")
 NOTHING = "–"
 
 
 def plain(value: Any) -> str:
-    """Text from outside, such as the name of a class, on one line and with nothing in it that Markdown or HTML reads."""
+    """Text from outside, such as the name of a class, on one line and with nothing in it that is Markdown or HTML."""
     text = " ".join(str(value).split())
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = _SPECIAL.sub(r"\\\1", text)

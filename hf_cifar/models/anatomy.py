@@ -4,61 +4,82 @@ The only file that knows the names of a model's layers.
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel, ResNetForImageClassification
 
 from hf_cifar.errors import InputError, hint
+from hf_cifar.models.head import Head
 
-# Where the families keep their classifier; the last Linear of these that has a logit for every label is the head.
-HEAD_PREFIXES = (
+# An attribute of the instance, so that saved files and the class itself know nothing of it.
+_ONE_GROUP = "_hf_cifar_one_layer_group"
+
+# Where the families keep their classifiers: below each of these the last Linear that has a logit for every label is a
+# head. A family with two of them answers with the mean of their logits, as distilled networks do.
+HEAD_PLACES = (
     "network.fc",
     "classifier",
+    "cls_classifier",
+    "distillation_classifier",
+    "classifier_distill",
     "fc",
     "head",
-    "timm_model.head",
-    "timm_model.fc",
-    "timm_model.classifier",
+    "dist_head",
 )
 
 
-def head_name(model: PreTrainedModel) -> str:
-    """The dotted name of the linear layer that makes the logits.
+def head_names(model: PreTrainedModel) -> list[str]:
+    """The dotted names of the linear layers that make the logits: one, or several whose logits are averaged.
+
+    Of a family that is not known here it is the last linear layer that has a logit for every label; see `knows_head`.
 
     Raises:
-        InputError: the model has none, or its classifier is more than a linear layer on features.
+        InputError: the model has no such layer.
     """
-    num_labels = model.config.num_labels
-    found = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear)
-        and module.out_features == num_labels
-        and any(name == prefix or name.startswith(prefix + ".") for prefix in HEAD_PREFIXES)
-    ]
+    known = _known_heads(model)
+    found = known or _linear_layers(model)[-1:]
     if not found:
         raise InputError(
-            f"{type(model).__name__} has no linear classifier with {num_labels} outputs that could be probed"
+            f"{type(model).__name__} has no linear classifier with {model.config.num_labels} outputs that could be "
+            "trained: choose another --model"
         )
-    return found[-1]
-
-
-def head(model: PreTrainedModel) -> nn.Linear:
-    """The linear layer that makes the logits; weight [labels, features], bias [labels]."""
-    found = model.get_submodule(head_name(model))
-    assert isinstance(found, nn.Linear)
     return found
 
 
-def new_head(model: PreTrainedModel, seed: int) -> None:
-    """Give a classifier a head of random weights, as `nn.Linear` draws them."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        fresh = nn.Linear(head(model).in_features, head(model).out_features)
-    head(model).load_state_dict(fresh.state_dict())
+def knows_head(model: PreTrainedModel) -> bool:
+    """Whether the model's classifier is where its family is known to keep it."""
+    return bool(_known_heads(model))
+
+
+def head(model: PreTrainedModel) -> Head:
+    """What makes the logits of the features."""
+    layers = [model.get_submodule(name) for name in head_names(model)]
+    return Head([layer for layer in layers if isinstance(layer, nn.Linear)])
+
+
+def _known_heads(model: PreTrainedModel) -> list[str]:
+    layers = _linear_layers(model)
+    network = getattr(model, "timm_model", None)
+    if network is not None:
+        # timm says itself what its classifiers are called.
+        named = (getattr(network, "pretrained_cfg", None) or {}).get("classifier") or ()
+        names = [f"timm_model.{name}" for name in ((named,) if isinstance(named, str) else named)]
+        return names if names and set(names) <= set(layers) else []
+    below = [[name for name in layers if name == place or name.startswith(f"{place}.")] for place in HEAD_PLACES]
+    return [names[-1] for names in below if names]
+
+
+def _linear_layers(model: PreTrainedModel) -> list[str]:
+    """The dotted names of the linear layers that have a logit for every label, in order."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module.out_features == model.config.num_labels
+    ]
 
 
 def backbone_layers(model: PreTrainedModel) -> list[str]:
@@ -66,15 +87,16 @@ def backbone_layers(model: PreTrainedModel) -> list[str]:
 
     The largest possible modules, and the parameters that belong to none of them, such as a class token.
     """
-    path = head_name(model).split(".")
-    above = {".".join(path[:depth]) for depth in range(len(path))}
+    heads = head_names(model)
+    paths = [name.split(".") for name in heads]
+    above = {".".join(path[:depth]) for path in paths for depth in range(len(path))}
     names = []
-    for parent in sorted(above, key=len):
+    for parent in sorted(above, key=lambda name: (len(name.split(".")) if name else 0, name)):
         module = model.get_submodule(parent)
         children = [name for name, _ in module.named_parameters(recurse=False)]
         children += [name for name, _ in module.named_children()]
         names += [_joined(parent, child) for child in children]
-    return [name for name in names if name not in above and name != ".".join(path)]
+    return [name for name in names if name not in above and name not in heads]
 
 
 @dataclass(frozen=True)
@@ -93,18 +115,23 @@ class LayerGroup:
 def layer_groups(model: PreTrainedModel) -> list[LayerGroup]:
     """Every parameter of a classifier in ordered groups, from the input to the head, which is the last.
 
-    A group is a block of the family's list of blocks (a stage of a ResNet, a layer of a ViT); what comes before the
-    first block is a group of its own, and what comes after a block belongs to it. In a network without such a list
-    the backbone is one group.
+    A group is a block of the family's list of blocks (a stage of a ResNet, ConvNeXt or Swin, a layer of a ViT); what
+    comes before the first block is a group of its own, and what comes after a block belongs to it. In a network
+    without such a list, and in one that `group_backbone` was called for, the backbone is one group.
     """
     groups: list[LayerGroup] = []
-    for name in backbone_layers(model):
-        for layer, is_block in _blocks(model, name):
-            if is_block or not groups:
-                groups.append(LayerGroup(layer, [layer]))
-            else:
-                groups[-1].layers.append(layer)
-    return [*groups, LayerGroup("head", [head_name(model)])]
+    whole = getattr(model, _ONE_GROUP, False)
+    for piece in _pieces(model, backbone_layers(model)):
+        if groups and (whole or not piece.is_block):
+            groups[-1].layers.extend(piece.layers)
+        else:
+            groups.append(LayerGroup(_largest(model, piece.layers), list(piece.layers)))
+    return [*groups, LayerGroup("head", head_names(model))]
+
+
+def group_backbone(model: PreTrainedModel) -> None:
+    """Make the backbone one layer group from here on: its blocks are not run in the order of their names."""
+    setattr(model, _ONE_GROUP, True)
 
 
 def find_layers(model: PreTrainedModel, names: Iterable[str]) -> list[str]:
@@ -119,7 +146,7 @@ def find_layers(model: PreTrainedModel, names: Iterable[str]) -> list[str]:
     found = []
     for name in names:
         if name == "head":
-            found.append(head_name(model))
+            found += head_names(model)
             continue
         name = _native_stage(name) if isinstance(model, ResNetForImageClassification) else name
         ends = [layer for layer in known if layer == name or layer.endswith(f".{name}")]
@@ -163,27 +190,85 @@ def layers_outside(model: PreTrainedModel, chosen: Collection[str]) -> list[str]
 
 def block_modules(model: PreTrainedModel) -> list[nn.Module]:
     """The blocks of a backbone, in order: what its layer groups are made of."""
-    found = [layer for name in backbone_layers(model) for layer, is_block in _blocks(model, name) if is_block]
-    return [model.get_submodule(name) for name in found]
+    pieces = [piece for piece in _pieces(model, backbone_layers(model)) if piece.is_block]
+    found = [model.get_submodule(layer) for piece in pieces for layer in piece.layers]
+    # A list is not called, what it holds is.
+    return [block for one in found for block in (one if isinstance(one, nn.ModuleList) else (one,))]
 
 
-def _blocks(model: PreTrainedModel, name: str) -> list[tuple[str, bool]]:
-    """The layers that make up one layer of the backbone, each with whether it is a block of a list of them."""
-    try:
-        module = model.get_submodule(name)
-    except AttributeError:  # a single parameter
-        return [(name, False)]
-    if not any(True for _ in module.parameters()):
-        return []
-    if isinstance(module, nn.Sequential):
-        return [(name, True)]
-    if isinstance(module, nn.ModuleList):
-        return [(_joined(name, child), True) for child, _ in module.named_children()]
-    own = [(_joined(name, parameter), False) for parameter, _ in module.named_parameters(recurse=False)]
-    children = [(child, _blocks(model, _joined(name, child))) for child, _ in module.named_children()]
-    if not any(is_block for _, layers in children for _, is_block in layers):
-        return [(name, False)]
-    return own + [layer for _, layers in children for layer in layers]
+class _Piece(NamedTuple):
+    """Layers that are never taken apart, and whether they are a block of a list of blocks."""
+
+    layers: list[str]
+    is_block: bool
+
+
+def _pieces(model: PreTrainedModel, names: Sequence[str]) -> list[_Piece]:
+    """What some layers beside each other are made of."""
+    modules = {name: module for name, module in model.named_modules() if name in set(names)}
+    numbered = [name for name, module in modules.items() if _holds_blocks(module) and re.search(r"\d$", name)]
+    rows = [name for name, module in modules.items() if isinstance(module, nn.Sequential) and _holds_blocks(module)]
+    # Several beside each other are the stages; a single one is the list of them.
+    stages = {name for found in (numbered, rows) if len(found) > 1 for name in found}
+    found = []
+    for name in names:
+        module = modules.get(name)
+        if module is None:  # a single parameter
+            found.append([_Piece([name], False)])
+        elif name in stages:
+            found.append([_Piece([name], True)])
+        elif _has_parameters(module):
+            found.append(_pieces_of(model, name, module, name in rows))
+    return _interleaved(found)
+
+
+def _pieces_of(model: PreTrainedModel, name: str, module: nn.Module, is_row: bool) -> list[_Piece]:
+    """What one layer is made of: the blocks of a list of them, or itself."""
+    if is_row or isinstance(module, nn.ModuleList):
+        children = [(f"{name}.{child}", layer) for child, layer in module.named_children() if _has_parameters(layer)]
+        return [_Piece([child], not is_row or _children(layer) != []) for child, layer in children]
+    own = [parameter for parameter, _ in module.named_parameters(recurse=False)]
+    inside = _pieces(model, [f"{name}.{child}" for child in (*own, *(child for child, _ in module.named_children()))])
+    return inside if any(piece.is_block for piece in inside) else [_Piece([name], False)]
+
+
+def _interleaved(found: list[list[_Piece]]) -> list[_Piece]:
+    """Layers beside each other in a row; lists of equal length, such as embeddings and blocks of stages, in step."""
+
+    def is_list(pieces: list[_Piece]) -> bool:
+        return len(pieces) > 1 and all(piece.is_block for piece in pieces)
+
+    result: list[_Piece] = []
+    for pieces in found:
+        together = [other for other in found if is_list(other) and len(other) == len(pieces)]
+        if not is_list(pieces) or len(together) == 1:
+            result += pieces
+        elif pieces is together[0]:
+            steps = zip(*together, strict=True)
+            result += [_Piece([layer for piece in step for layer in piece.layers], True) for step in steps]
+    return result
+
+
+def _holds_blocks(module: nn.Module) -> bool:
+    """Whether some of what a module is made of is itself made of layers."""
+    return any(_children(child) for child in _children(module))
+
+
+def _children(module: nn.Module) -> list[nn.Module]:
+    return [child for child in module.children() if _has_parameters(child)]
+
+
+def _has_parameters(module: nn.Module) -> bool:
+    return any(True for _ in module.parameters())
+
+
+def _largest(model: PreTrainedModel, layers: Sequence[str]) -> str:
+    """The layer that holds most of the parameters, the first of equal ones."""
+    sizes = dict.fromkeys(layers, 0)
+    for name, parameter in model.named_parameters():
+        for layer in layers:
+            sizes[layer] += parameter.numel() * (name == layer or name.startswith(f"{layer}."))
+    return max(layers, key=lambda layer: sizes[layer])
 
 
 def _joined(parent: str, child: str) -> str:
@@ -191,19 +276,33 @@ def _joined(parent: str, child: str) -> str:
 
 
 def pooled_features(model: PreTrainedModel, pixel_values: torch.Tensor) -> torch.Tensor:
-    """What the head gets for some images: float [batch, features].
+    """What the head gets for some images: float [batch, features]; raises as `features_and_logits`."""
+    return features_and_logits(model, pixel_values)[0]
 
-    Caught on its way into the head, so that it is the head's input whatever the family does before it.
+
+def features_and_logits(model: PreTrainedModel, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the head gets for some images, float [batch, features], and what the model answers, float [batch, labels].
+
+    The features are caught on their way into the head, so that they are its input whatever the family does before it.
+    The inputs of several layers are laid side by side.
+
+    Raises:
+        InputError: a layer of the head does not get one row an image.
     """
-    caught: list[torch.Tensor] = []
-    hook = head(model).register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
+    caught: dict[int, list[torch.Tensor]] = {}
+    layers = head(model).layers
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, inputs, place=place: caught.setdefault(place, []).append(inputs[0]))
+        for place, layer in enumerate(layers)
+    ]
     try:
-        model(pixel_values)
+        logits: torch.Tensor = model(pixel_values).logits
     finally:
-        hook.remove()
-    (features,) = caught
-    if features.ndim != 2:
+        for hook in hooks:
+            hook.remove()
+    shapes = [[tuple(inputs.shape) for inputs in caught.get(place, [])] for place in range(len(layers))]
+    if any(len(found) != 1 or len(found[0]) != 2 for found in shapes):
         raise InputError(
-            f"the head of {type(model).__name__} gets features of shape {tuple(features.shape)}, not one row an image"
+            f"the classifier of {type(model).__name__} gets inputs of shapes {shapes}, not one row of features an image"
         )
-    return features
+    return torch.cat([caught[place][0] for place in range(len(layers))], dim=1), logits

@@ -1,6 +1,6 @@
 """A model and its image processor, from what the configuration names."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,12 @@ from transformers import (
 
 from hf_cifar.config import ModelConfig
 from hf_cifar.errors import InputError, unknown_name
-from hf_cifar.models.anatomy import head_name
+from hf_cifar.models.anatomy import group_backbone, head_names, knows_head, layer_groups
+from hf_cifar.models.lineage import base_model_of
+from hf_cifar.models.processors import fit_processor, output_size
+from hf_cifar.models.resize import resized
 from hf_cifar.models.resnet import TorchvisionResNetConfig, TorchvisionResNetForImageClassification
+from hf_cifar.models.trial import run_trial
 from hf_cifar.models.weights import load_checked, read_weights
 from hf_cifar.models.zoo import DEFAULT_WEIGHTS, Location, locate_model, locate_weights
 
@@ -26,31 +30,56 @@ IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
 
 
+# What checkpoints hold beside a backbone and its classifier: the parts for what else they were trained for, and text.
+OTHER_PARTS = {
+    "pooler",
+    "mask_token",
+    "lm_head",
+    "decoder",
+    "classifier",
+    "cls_classifier",
+    "distillation_classifier",
+    "classifier_distill",
+    "text_model",
+    "text_projection",
+    "visual_projection",
+    "logit_scale",
+    "logit_bias",
+}
+
+
 @dataclass(frozen=True)
 class BuiltModel:
     """A network ready for a new head, with the processor that its weights were trained with.
 
     Attributes:
-        model: float32, with the dataset's labels; its head is new.
+        model: float32, with the dataset's labels, for the size of image that was asked for; its head is new.
         processor: a `transformers` image processor; `fit_processor` adapts it to the run.
         origin: where the weights come from, in words.
+        base_model: the Hub id that the weights go back to; None where there is none.
+        probe_fault: why the model cannot be probed; None where it can.
+        remarks: what a user must know of how its layers were recognised, one line each.
     """
 
     model: PreTrainedModel
     processor: Any
     origin: str
+    base_model: str | None = None
+    probe_fault: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def build_model(config: ModelConfig, label_names: list[str], seed: int) -> BuiltModel:
-    """Build the network that `config` names, load and check its weights.
+    """Build the network that `config` names, load and check its weights, and try it on random images.
 
     Args:
-        config: names of model and weights.
+        config: names of model and weights, and the size of the images.
         label_names: of the dataset; they go into the model's configuration.
         seed: of the random weights.
 
     Raises:
-        InputError: a name that does not exist, weights of another architecture, or no network.
+        InputError: a name that does not exist, weights of another architecture, an image size that the network does
+            not take, or no network.
     """
     location = locate_model(config.model)
     weights = locate_weights(config.weights) if config.weights else None
@@ -63,7 +92,10 @@ def build_model(config: ModelConfig, label_names: list[str], seed: int) -> Built
         torch.manual_seed(seed)
         if location.kind == "torchvision":
             return _torchvision(location.name, weights or locate_weights(DEFAULT_WEIGHTS), labels)
-        return _native(location, weights, labels)
+        built = _native(location, weights, labels)
+        if config.image_size is not None:
+            built = replace(built, model=resized(built.model.eval(), config.image_size))
+        return _tried(built, output_size(fit_processor(built.processor, config.image_size, None)))
 
 
 def on_device(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:
@@ -72,29 +104,19 @@ def on_device(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:
     return model
 
 
-def fit_processor(processor: Any, image_size: int | None, statistics: tuple[list[float], list[float]] | None) -> Any:
-    """A processor with another image size or normalisation, otherwise the same.
-
-    Args:
-        processor: as the weights came with it.
-        image_size: side of the square, in pixels; None leaves it.
-        statistics: mean and standard deviation of each channel, in [0, 1]; None leaves them.
-    """
-    changes: dict[str, Any] = {}
-    if image_size is not None:
-        resized = image_size
-        if getattr(processor, "do_center_crop", False):
-            # The margin that is cropped away stays in proportion, as 256 to 224.
-            edge = processor.size["shortest_edge"] if "shortest_edge" in processor.size else processor.size["height"]
-            resized = round(image_size * edge / processor.crop_size["height"])
-            changes["crop_size"] = {"height": image_size, "width": image_size}
-        if "shortest_edge" in processor.size:
-            changes["size"] = {"shortest_edge": resized}
-        else:
-            changes["size"] = {"height": resized, "width": resized}
-    if statistics is not None:
-        changes["image_mean"], changes["image_std"] = statistics
-    return type(processor).from_dict({**processor.to_dict(), **changes})
+def _tried(built: BuiltModel, size: tuple[int, int]) -> BuiltModel:
+    """The model with what a pass of random images has shown of it."""
+    model, kind = built.model, type(built.model).__name__
+    trial = run_trial(model, size)
+    remarks = []
+    if not knows_head(model):
+        remarks.append(f"{kind} is not known here: its classifier is taken to be {head_names(model)[0]}")
+    if not trial.in_order:
+        group_backbone(model)
+        remarks.append(f"images do not pass through the layers of {kind} in the order of their names")
+    if len(layer_groups(model)) == 2:
+        remarks.append(f"the backbone of {kind} is one layer group: it is unfrozen, and decays, as a whole")
+    return replace(built, probe_fault=trial.probe_fault, remarks=tuple(remarks))
 
 
 def _torchvision(arch: str, weights: Location, labels: dict[str, Any]) -> BuiltModel:
@@ -105,53 +127,77 @@ def _torchvision(arch: str, weights: Location, labels: dict[str, Any]) -> BuiltM
     if weights.kind == "torchvision":
         state, origin = _download(arch, weights.name), f"torchvision {arch}, {weights.name}"
     elif weights.kind == "hub":
-        native = AutoModelForImageClassification.from_pretrained(weights.name, dtype=torch.float32)
-        state, origin = native.state_dict(), weights.name
-        processor = AutoImageProcessor.from_pretrained(weights.name)
+        try:
+            native = AutoModelForImageClassification.from_pretrained(
+                weights.name, revision=weights.revision or "main", dtype=torch.float32
+            )
+            processor = AutoImageProcessor.from_pretrained(weights.name, revision=weights.revision or "main")
+        except (OSError, ValueError, ImportError) as error:
+            raise _not_loaded(f"--weights {weights.full_name}", error) from error
+        state, origin = native.state_dict(), weights.full_name
     else:
         path = Path(weights.name)
         state, origin = read_weights(path), f"{arch} weights from {path.name}"
         if (path / PROCESSOR_FILE).is_file():
             processor = AutoImageProcessor.from_pretrained(path)
     # After the model is built: post_init would wipe what was loaded before it.
-    load_checked(model.network, state, "fc", f"--weights {weights.name}")
-    return BuiltModel(model, processor, origin)
+    load_checked(model.network, state, ["fc"], f"--weights {weights.name}")
+    return BuiltModel(model, processor, origin, base_model_of(weights, arch))
 
 
 def _native(location: Location, weights: Location | None, labels: dict[str, Any]) -> BuiltModel:
+    revision = location.revision or "main"
     try:
-        config = AutoConfig.from_pretrained(location.name, **labels)
-        processor = AutoImageProcessor.from_pretrained(location.name)
+        config = _labelled(AutoConfig.from_pretrained(location.name, revision=revision, **labels), labels)
+        processor = AutoImageProcessor.from_pretrained(location.name, revision=revision)
         if weights is None:
             model, info = AutoModelForImageClassification.from_pretrained(
                 location.name,
+                revision=revision,
                 config=config,
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
-            _check_loaded(model, info, location.name)
+            _check_loaded(model, info, location.full_name)
         else:
             config.dtype = torch.float32
             model = AutoModelForImageClassification.from_config(config)
-    except (OSError, ValueError) as error:
-        raise InputError(f"--model {location.name} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
-    origin = Path(location.name).name if location.kind == "folder" else location.name
-    if weights is not None and weights.kind != "none":
-        if weights.kind not in ("file", "folder"):
-            raise InputError(f"--weights {weights.name} with --model {location.name}: give a file, a folder or none")
-        load_checked(model, read_weights(Path(weights.name)), head_name(model), f"--weights {weights.name}")
-        origin += f", weights from {Path(weights.name).name}"
-    elif weights is not None:
-        origin += ", random weights"
-    return BuiltModel(model, processor, origin)
+    except (OSError, ValueError, ImportError) as error:
+        raise _not_loaded(f"--model {location.full_name}", error) from error
+    origin = Path(location.name).name if location.kind == "folder" else location.full_name
+    if weights is None:
+        return BuiltModel(model, processor, origin, base_model_of(location))
+    if weights.kind == "none":
+        return BuiltModel(model, processor, f"{origin}, random weights")
+    if weights.kind not in ("file", "folder"):
+        raise InputError(f"--weights {weights.name} with --model {location.name}: give a file, a folder or none")
+    load_checked(model, read_weights(Path(weights.name)), head_names(model), f"--weights {weights.name}")
+    return BuiltModel(model, processor, f"{origin}, weights from {Path(weights.name).name}", base_model_of(weights))
+
+
+def _labelled(config: Any, labels: dict[str, Any]) -> Any:
+    """A configuration with the dataset's labels, also where its family keeps names or a number of its own."""
+    # timm's own list of names would be saved, and shown, in place of the dataset's.
+    config.__dict__.pop("label_names", None)
+    config.num_labels = len(labels["id2label"])
+    config.id2label, config.label2id = labels["id2label"], labels["label2id"]
+    return config
+
+
+def _not_loaded(what: str, error: Exception) -> InputError:
+    return InputError(f"{what} cannot be loaded: {' '.join(str(error).split())[:300]}")
 
 
 def _check_loaded(model: PreTrainedModel, info: dict[str, Any], source: str) -> None:
-    """Refuse a checkpoint from which anything but the classifier could not be loaded."""
-    head = head_name(model)
-    faults = [str(key) for key in (*info["missing_keys"], *info["unexpected_keys"]) if not str(key).startswith(head)]
-    faults += [str(key[0]) for key in info["mismatched_keys"] if not str(key[0]).startswith(head)]
+    """Refuse a checkpoint from which anything but the classifier could not be loaded, or would be left out.
+
+    Left out may be what the checkpoint was trained for beside its backbone: never a part of a layer that is there.
+    """
+    of_head = tuple(head_names(model))
+    unknown = [str(key) for key in info["unexpected_keys"] if not OTHER_PARTS & set(str(key).split("."))]
+    faults = [key for key in (*map(str, info["missing_keys"]), *unknown) if not key.startswith(of_head)]
+    faults += [str(key[0]) for key in info["mismatched_keys"] if not str(key[0]).startswith(of_head)]
     if faults:
         raise InputError(
             f"{source} does not fit {type(model).__name__}: {len(faults)} tensors besides the classifier are missing, "

@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedModel, ResNetConfig, ResNetForImageClassification
 
 from hf_cifar.files import folder_aside
+from hf_cifar.models.processors import put_into_config
 from hf_cifar.models.resnet import TorchvisionResNetForImageClassification
 
 # torchvision's name -> transformers' name; {0} and {1} are the stage and the layer, {2} the convolution.
@@ -66,7 +67,9 @@ def to_native(model: PreTrainedModel) -> PreTrainedModel:
     """
     if not isinstance(model, TorchvisionResNetForImageClassification):
         return model.eval()
-    native = ResNetForImageClassification(native_config(model)).eval()
+    config = native_config(model)
+    config.calibration_temperature = getattr(model.config, "calibration_temperature", None)
+    native = ResNetForImageClassification(config).eval()
     state = {native_key(name): tensor.detach().clone() for name, tensor in model.network.state_dict().items()}
     native.load_state_dict(state, strict=True)
     return native.to(model.device)
@@ -81,6 +84,7 @@ def save(model: PreTrainedModel, processor: Any, folder: Path) -> None:
     native = to_native(model)
     if any(name == f"LABEL_{number}" for number, name in (native.config.id2label or {}).items()):
         raise ValueError("the model has no label names: set config.id2label before it is saved")
+    put_into_config(processor, native)
     with folder_aside(folder) as aside, torch.no_grad():
         native.save_pretrained(aside)
         processor.save_pretrained(aside)

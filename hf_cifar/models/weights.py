@@ -1,5 +1,6 @@
 """Weights from files: read, recognised and checked, so that nothing is silently left random."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,13 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def load_checked(model: nn.Module, state: dict[str, torch.Tensor], head: str, source: str) -> None:
+def load_checked(model: nn.Module, state: dict[str, torch.Tensor], heads: Sequence[str], source: str) -> None:
     """Load a state dict; only the head may be missing, or have another number of classes.
 
     Args:
         model: takes the tensors; names are its own, or for torchvision ResNets transformers' ones.
         state: tensors by name.
-        head: dotted name of the classifier in `model`.
+        heads: dotted names of the layers in `model` that make the logits.
         source: where the state comes from, for messages.
 
     Raises:
@@ -49,11 +50,13 @@ def load_checked(model: nn.Module, state: dict[str, torch.Tensor], head: str, so
     own = model.state_dict()
     if not set(own) & set(state):
         state = _torchvision_names(own, state)
-    mine = {name: tensor for name, tensor in state.items() if not name.startswith(head + ".")}
-    for name in (f"{head}.weight", f"{head}.bias"):
-        if name in state and state[name].shape == own[name].shape:
-            mine[name] = state[name]
-    needed = {name for name in own if not name.startswith(head + ".") and not name.endswith("num_batches_tracked")}
+    of_head = tuple(f"{head}." for head in heads)
+    mine = {
+        name: tensor
+        for name, tensor in state.items()
+        if not name.startswith(of_head) or (name in own and tensor.shape == own[name].shape)
+    }
+    needed = {name for name in own if not name.startswith(of_head) and not name.endswith("num_batches_tracked")}
     missing = sorted(needed - set(mine))
     unknown = sorted(set(mine) - set(own))
     shapes = [name for name in mine if name in own and mine[name].shape != own[name].shape]

@@ -5,12 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hf_cifar.connection import is_hub_id
+from hf_cifar.connection import is_hub_id, split_revision
 from hf_cifar.errors import InputError, unknown_name
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
 TORCHVISION = ("resnet18", "resnet34", "resnet50")
-NAMES = (*TORCHVISION, "resnet18-mini")
+HUB_NAMES = {
+    "vit-base": "google/vit-base-patch16-224-in21k",
+    "deit-small": "facebook/deit-small-patch16-224",
+    "dinov2-small": "facebook/dinov2-small",
+    "dinov2-base": "facebook/dinov2-base",
+}
+NAMES = (*TORCHVISION, "resnet18-mini", *HUB_NAMES)
 MODEL_PLACES = ("", "model", "finetune/model", "probe/model")  # in a model's folder, a stage's, a run's
 DEFAULT_WEIGHTS = "IMAGENET1K_V1"
 
@@ -22,10 +28,17 @@ class Location:
     Attributes:
         kind: torchvision (a name of its zoo), folder, file, hub, or none (random weights).
         name: the name, path or Hub id.
+        revision: branch, tag or commit on the Hub; None for its main branch, and elsewhere.
     """
 
     kind: Literal["torchvision", "folder", "file", "hub", "none"]
     name: str
+    revision: str | None = None
+
+    @property
+    def full_name(self) -> str:
+        """The name with its revision, as it is given to `--model`: USER/NAME@REVISION."""
+        return self.name if self.revision is None else f"{self.name}@{self.revision}"
 
 
 def locate_model(name: str) -> Location:
@@ -36,6 +49,8 @@ def locate_model(name: str) -> Location:
     """
     if name in TORCHVISION:
         return Location("torchvision", name)
+    if name in HUB_NAMES:
+        return Location("hub", HUB_NAMES[name])
     if name in NAMES:
         return Location("folder", str(BUNDLED / name))
     path = Path(name).expanduser()
@@ -44,7 +59,7 @@ def locate_model(name: str) -> Location:
             raise InputError(f"--model {name}: the folder holds no config.json; for bare weights use --weights {name}")
         return Location("folder", str(path))
     if is_hub_id(name):
-        return Location("hub", name)
+        return Location("hub", *split_revision(name))
     raise unknown_name("model", name, NAMES)
 
 
@@ -54,15 +69,24 @@ def locate_start(name: str) -> Location:
     Raises:
         InputError: no such folder, or none that holds a saved model.
     """
+    return _locate_saved(name, "--from")
+
+
+def locate_checkpoint(name: str) -> Location:
+    """What `--checkpoint` points at: the same as `--from`; raises as `locate_start`."""
+    return _locate_saved(name, "--checkpoint")
+
+
+def _locate_saved(name: str, option: str) -> Location:
     path = Path(name).expanduser()
     if path.is_dir():
         for place in MODEL_PLACES:
             if (path / place / "config.json").is_file():
                 return Location("folder", str(path / place))
-        raise InputError(f"--from {name} holds no saved model: give a run, one of its stages, or a model's folder")
+        raise InputError(f"{option} {name} holds no saved model: give a run, one of its stages, or a model's folder")
     if is_hub_id(name):
-        return Location("hub", name)
-    raise InputError(f"--from {name}: no such folder")
+        return Location("hub", *split_revision(name))
+    raise InputError(f"{option} {name}: no such folder")
 
 
 def locate_weights(name: str) -> Location:
@@ -81,7 +105,7 @@ def locate_weights(name: str) -> Location:
     if path.suffix in {".pth", ".pt", ".bin", ".safetensors"} or name.startswith((".", "/", "~")):
         raise InputError(f"--weights {name}: no such file or folder")
     if is_hub_id(name):
-        return Location("hub", name)
+        return Location("hub", *split_revision(name))
     return Location("torchvision", name)
 
 

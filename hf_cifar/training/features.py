@@ -28,13 +28,28 @@ from hf_cifar.data.loader import default_workers, in_order
 from hf_cifar.data.transforms import Transform
 from hf_cifar.errors import InputError
 from hf_cifar.files import write_json
-from hf_cifar.models.anatomy import head, head_name, pooled_features
+from hf_cifar.models.anatomy import head, head_names, pooled_features
 from hf_cifar.progress import progress
 
 PART_ROWS = 16_384  # what a kill in the middle costs at most
 BATCH_SIZE = 64
 DTYPE = "float32"
-FORMAT = 1  # of the cache; counts up when what is stored changes
+FORMAT = 2  # of the cache; counts up when what is stored changes
+# What a model's configuration holds that its features do not depend on.
+OTHER_SETTINGS = {
+    "architectures",
+    "calibration_temperature",
+    "dtype",
+    "id2label",
+    "label2id",
+    "label_names",
+    "num_classes",
+    "num_labels",
+    "pretrained_cfg",  # the processor's, which is a part of the key itself
+    "problem_type",
+    "transformers_version",
+    "_name_or_path",
+}
 
 
 @dataclass
@@ -156,8 +171,9 @@ def default_folder() -> Path:
 
 def _backbone_key(model: PreTrainedModel) -> str:
     """A digest of every parameter and buffer but the head's, and of the architecture."""
-    digest = hashlib.sha256(type(model).__name__.encode())
-    prefix = head_name(model) + "."
+    config = {name: value for name, value in model.config.to_dict().items() if name not in OTHER_SETTINGS}
+    digest = hashlib.sha256((type(model).__name__ + json.dumps(config, sort_keys=True, default=str)).encode())
+    prefix = tuple(f"{name}." for name in head_names(model))
     for name, tensor in model.state_dict().items():
         if not name.startswith(prefix):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -51,10 +51,7 @@ class HeadGrid(nn.Module):
 
     def install(self, number: int, model: PreTrainedModel) -> None:
         """Put one of the heads into a classifier."""
-        target = head(model)
-        with torch.no_grad():
-            target.weight.copy_(self.layers[number].weight)
-            target.bias.copy_(self.layers[number].bias)
+        head(model).install(self.layers[number].weight, self.layers[number].bias)
 
 
 class OnlineProbe(nn.Module):

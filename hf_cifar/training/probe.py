@@ -191,9 +191,7 @@ class Probe:
             for solution, (accuracy, nll) in zip(solutions, scores, strict=True)
         ]
         write_history(self.folder.history, rows)
-        with torch.no_grad():
-            layer.weight.copy_(torch.from_numpy(solutions[best].weight))
-            layer.bias.copy_(torch.from_numpy(solutions[best].bias))
+        layer.install(torch.from_numpy(solutions[best].weight), torch.from_numpy(solutions[best].bias))
         seconds = time.perf_counter() - start
         for number, solution in enumerate(solutions):
             mark = "  <- kept" if number == best else ""

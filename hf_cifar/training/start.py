@@ -10,8 +10,9 @@ from transformers import AutoConfig, PreTrainedModel
 
 from hf_cifar.config import ModelConfig, RunConfig
 from hf_cifar.data.splits import Splits
-from hf_cifar.models.anatomy import new_head
+from hf_cifar.models.anatomy import head
 from hf_cifar.models.build import BuiltModel, build_model
+from hf_cifar.models.lineage import metrics_beside
 from hf_cifar.models.zoo import locate_model, locate_start
 from hf_cifar.progress import say
 from hf_cifar.run_folder import METRICS_FILE, SPLITS_FILE
@@ -24,6 +25,7 @@ class Start:
     Attributes:
         origin: in words.
         weights: where the weights come from, in words: what `metrics.json` calls the model.
+        base_model: the Hub id that they go back to; None where there is none.
         trained_head: whether the head has been trained for these labels.
         processor: the image processor that the weights were trained with.
         load: makes the model, float32, the same one at every call.
@@ -31,6 +33,7 @@ class Start:
 
     origin: str
     weights: str
+    base_model: str | None
     trained_head: bool
     processor: Any
     load: Callable[[], PreTrainedModel]
@@ -45,7 +48,7 @@ def find_start(config: RunConfig, label_names: list[str]) -> Start:
     probe = config.folder / "probe"
     if config.finetune.from_ is not None:
         origin = config.finetune.from_
-        model = replace(config.model, model=locate_start(origin).name, weights=None)
+        model = replace(config.model, model=locate_start(origin).full_name, weights=None)
     elif (probe / METRICS_FILE).is_file():
         origin = f"this run's probe ({probe / 'model'})"
         model = replace(config.model, model=str(probe / "model"), weights=None)
@@ -57,14 +60,16 @@ def find_start(config: RunConfig, label_names: list[str]) -> Start:
         """The model anew, with a new head where its own is for other labels."""
         built = build_model(model, label_names, config.seed)
         if not trained:
-            new_head(built.model, config.seed)
+            head(built.model).renew(config.seed)
         return built
 
     first = build()
     if not trained:
         origin += ", with a new head"
-    weights = _metrics_beside(model.model).get("model", first.origin)
-    return Start(origin, weights, trained, first.processor, lambda: build().model)
+    for remark in first.remarks:
+        say(remark)
+    weights = metrics_beside(model.model).get("model", first.origin)
+    return Start(origin, weights, first.base_model, trained, first.processor, lambda: build().model)
 
 
 def warn_of_leak(config: RunConfig, splits: Splits) -> None:
@@ -86,19 +91,13 @@ def warn_of_leak(config: RunConfig, splits: Splits) -> None:
         )
 
 
-def _metrics_beside(model: str) -> dict[str, Any]:
-    """What the stage that made a model says of it; nothing where no stage of ours did."""
-    file = Path(model).expanduser().parent / METRICS_FILE
-    return json.loads(file.read_text()) if file.is_file() else {}
-
-
 def _has_head_for(label_names: list[str], config: ModelConfig) -> bool:
     """Whether a saved model's logits are those of the labels, in their order."""
     location = locate_model(config.model)
     if location.kind == "torchvision" or config.weights is not None:
         return False
     try:
-        names = AutoConfig.from_pretrained(location.name).id2label or {}
-    except (OSError, ValueError):
+        names = AutoConfig.from_pretrained(location.name, revision=location.revision or "main").id2label or {}
+    except (OSError, ValueError, ImportError):
         return False  # `build_model` says what is wrong with it
     return [names[number] for number in sorted(names)] == label_names

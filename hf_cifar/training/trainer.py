@@ -184,7 +184,8 @@ class StageTrainer(Trainer):
             # The gradients of the processes are averaged, and their images counted together.
             loss = loss * processes.count()
         loss = loss / num_items_in_batch
-        return (loss, outputs) if return_outputs else loss
+        # Some networks answer more than logits, such as those of each of their heads.
+        return (loss, {"logits": outputs["logits"]}) if return_outputs else loss
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         """As `Trainer.training_step`; the loss and the rates it was taken at are kept for the history."""

@@ -11,7 +11,7 @@ from hf_cifar.models.anatomy import (
     backbone_layers,
     find_layers,
     head,
-    head_name,
+    head_names,
     layer_groups,
     layers_outside,
     pooled_features,
@@ -43,7 +43,7 @@ MODELS = {
 def test_head_on_its_features_is_the_model(family):
     make, name = MODELS[family]
     model = make().eval()
-    assert head_name(model) == name
+    assert head_names(model) == [name]
     images = torch.randn(2, 3, 16, 16)
     with torch.no_grad():
         features = pooled_features(model, images)
@@ -63,7 +63,7 @@ def test_a_model_without_a_linear_head_is_refused():
     model = tiny_resnet()
     model.classifier[1] = torch.nn.Identity()
     with pytest.raises(InputError, match="no linear classifier with 5 outputs"):
-        head_name(model)
+        head_names(model)
 
 
 def test_layers_are_found_by_the_end_of_their_name_and_by_torchvisions_name():
@@ -87,7 +87,7 @@ def test_what_is_outside_some_layers_is_all_of_the_backbone_but_them(family):
         for name, parameter in model.named_parameters()
         if any(name == layer or name.startswith(f"{layer}.") for layer in outside)
     }
-    kept = {id(p) for name in (*chosen, head_name(model)) for p in model.get_submodule(name).parameters()}
+    kept = {id(p) for name in (*chosen, *head_names(model)) for p in model.get_submodule(name).parameters()}
     assert frozen and not frozen & kept
     assert frozen | kept == {id(parameter) for parameter in model.parameters()}
     assert layers_outside(model, []) == backbone_layers(model)

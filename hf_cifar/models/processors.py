@@ -1,0 +1,111 @@
+"""Image processors: fitted to a size and a normalisation, whatever kind they are.
+
+Those of timm keep everything in the model's own configuration, and take no part in saving.
+"""
+
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import PreTrainedModel
+
+from hf_cifar.errors import InputError
+
+IMAGE_SIDE = 48  # pixels, of an image that only shows what a processor makes of it
+# What timm's processor computes with: timm's name of each value.
+_TIMM_STATISTICS = ("mean", "std")
+
+
+def fit_processor(processor: Any, image_size: int | None, statistics: tuple[list[float], list[float]] | None) -> Any:
+    """A processor with another image size or normalisation, otherwise the same.
+
+    Args:
+        processor: as the weights came with it.
+        image_size: side of the square, in pixels; None leaves it.
+        statistics: mean and standard deviation of each channel, in [0, 1]; None leaves them.
+
+    Raises:
+        InputError: the processor makes images of another size all the same, or normalises nothing.
+    """
+    if image_size is None and statistics is None:
+        return processor
+    if statistics is not None:
+        own_statistics(processor)
+    fitted = (_fit_timm if _is_timm(processor) else _fit)(processor, image_size, statistics)
+    if image_size is not None and output_size(fitted) != (image_size, image_size):
+        height, width = output_size(fitted)
+        raise InputError(
+            f"--image-size {image_size}: {type(processor).__name__} makes images of {height} x {width} pixels all the "
+            "same; leave it out"
+        )
+    return fitted
+
+
+def own_statistics(processor: Any) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel that a processor normalises by.
+
+    Raises:
+        InputError: it does not normalise.
+    """
+    if _is_timm(processor):
+        mean, std = (processor.data_config[name] for name in _TIMM_STATISTICS)
+    else:
+        mean, std = getattr(processor, "image_mean", None), getattr(processor, "image_std", None)
+        if not getattr(processor, "do_normalize", None) or mean is None or std is None:
+            raise InputError(
+                f"--normalization dataset: {type(processor).__name__} does not normalise, and its backbone was "
+                "trained without; use --normalization backbone"
+            )
+    return list(mean), list(std)
+
+
+def output_size(processor: Any) -> tuple[int, int]:
+    """Height and width, in pixels, of what a processor makes of a square image.
+
+    Raises:
+        InputError: it makes no pixel values.
+    """
+    made = processor(images=[Image.new("RGB", (IMAGE_SIDE, IMAGE_SIDE))], return_tensors="pt")
+    if "pixel_values" not in made:
+        raise InputError(
+            f"{type(processor).__name__} makes {', '.join(made)} of an image, not pixel_values: choose another --model"
+        )
+    pixels: torch.Tensor = made["pixel_values"]
+    return int(pixels.shape[-2]), int(pixels.shape[-1])
+
+
+def put_into_config(processor: Any, model: PreTrainedModel) -> None:
+    """Let a model's configuration say what a processor does that is saved nowhere else, as timm's are."""
+    if _is_timm(processor):
+        model.config.pretrained_cfg = {**(getattr(model.config, "pretrained_cfg", None) or {}), **processor.data_config}
+
+
+def _is_timm(processor: Any) -> bool:
+    return type(processor).__name__ == "TimmWrapperImageProcessor"
+
+
+def _fit_timm(processor: Any, image_size: int | None, statistics: tuple[list[float], list[float]] | None) -> Any:
+    values = dict(processor.data_config)
+    if image_size is not None:
+        values["input_size"] = (values["input_size"][0], image_size, image_size)
+    if statistics is not None:
+        values.update(zip(_TIMM_STATISTICS, statistics, strict=True))
+    return type(processor)(pretrained_cfg=values, architecture=getattr(processor, "architecture", None))
+
+
+def _fit(processor: Any, image_size: int | None, statistics: tuple[list[float], list[float]] | None) -> Any:
+    changes: dict[str, Any] = {}
+    if image_size is not None:
+        resized = image_size
+        if getattr(processor, "do_center_crop", False):
+            # The margin that is cropped away stays in proportion, as 256 to 224.
+            edge = processor.size["shortest_edge"] if "shortest_edge" in processor.size else processor.size["height"]
+            resized = round(image_size * edge / processor.crop_size["height"])
+            changes["crop_size"] = {"height": image_size, "width": image_size}
+        if "shortest_edge" in processor.size:
+            changes["size"] = {"shortest_edge": resized}
+        else:
+            changes["size"] = {"height": resized, "width": resized}
+    if statistics is not None:
+        changes["image_mean"], changes["image_std"] = statistics
+    return type(processor).from_dict({**processor.to_dict(), **changes})
