@@ -107,7 +107,7 @@ def a_quiet_client() -> Iterator[None]:
         constants.HF_HUB_DISABLE_XET,
     )
     handlers, propagate, level = logger.handlers, logger.propagate, logger.level
-    logger.handlers, logger.propagate = [_Waiting(logging.WARNING)], False
+    logger.handlers, logger.propagate = [_Waiting()], False
     logger.setLevel(logging.WARNING)
     disable_progress_bars()
     try:
@@ -156,12 +156,17 @@ def give_up_xet(error: BaseException) -> bool:
 
 
 class _Waiting(logging.Handler):
-    """Of the client's warnings those that say how long it waits; the others quote addresses."""
+    """Of the client's warnings those that say how long it waits, each once; the others quote addresses."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tell the person who watches."""
         line = record.getMessage()
-        if line.startswith(("Retrying in", "Rate limited")):
+        if line.startswith(("Retrying in", "Rate limited")) and line not in self.said:
+            self.said.add(line)
             say(f"the Hub does not answer as it should: {line}")
 
 

@@ -131,28 +131,10 @@ def trained(tmp_path_factory) -> Path:
     options |= {"output_dir": str(place / "run"), "feature_cache": str(place / "cache"), "num_train_epochs": 1}
     run(RunConfig.build(nested(options)))
     stage = place / "run" / "finetune"
-    with_examples(stage, place / "colours" / "test")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "check_answers", lambda *_: 0.0)
         module.export(module.trained_stage(stage), HubConfig())
     return place / "run"
-
-
-def with_examples(stage: Path, images: Path) -> None:
-    """The stage's examples: one image a class, and what the model says of it."""
-    if (stage / "examples").is_dir():
-        return
-    from transformers import pipeline
-
-    answer = pipeline("image-classification", model=str(stage / "model"), device="cpu")
-    examples = []
-    for label in sorted(path.name for path in images.iterdir()):
-        file = f"0-{label}.png"
-        (stage / "examples").mkdir(exist_ok=True)
-        shutil.copyfile(images / label / "0.png", stage / "examples" / file)
-        output = answer(str(stage / "examples" / file))
-        examples.append({"file": file, "index": 0, "label": label, "output": output})
-    (stage / "examples" / "examples.json").write_text(json.dumps(examples))
 
 
 @pytest.fixture

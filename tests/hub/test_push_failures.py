@@ -53,7 +53,8 @@ def test_a_fault_of_the_server_is_waited_for_and_then_told(endpoint, fails, then
     hub.fail(endpoint, status=503)
     words = "the Hub's storage does not take a file" if endpoint == "lfs_put" else "the Hub has a fault of its own"
     done = fails(1, f"{words} (503)")
-    assert len(done.waits) >= 3 and done.waits[0] < done.waits[-1] and "trying again in" in done.err
+    assert len(done.waits) >= 3 and done.waits[0] < done.waits[-1]
+    assert "trying again in" in done.err or "Retrying in" in done.err
     assert 20 < done.waited < 60
     then_works(done)
 
@@ -243,3 +244,20 @@ def test_somebody_is_always_faster(push, fails, hub):
     done = push("--license", "mit")
     assert done.status == 1 and "has a newer commit (412)" in done.error
     assert hub.repository(REPO).head.title == "Update README.md"
+
+
+def test_a_push_after_training_is_asked_about_before_it(line, hub, image_folder, tmp_path):
+    flags = ["--stage", "probe", "--dataset", image_folder, "--recipe", "demo", "--output-dir", tmp_path / "run"]
+    flags += ["--push-to-hub", "--hub-model-id"]
+    assert "needs a token" in refused(line(*flags, REPO, token=None), 2)
+    assert "does not know the token" in refused(line(*flags, REPO, token="hf_stolen"), 2)
+    assert "no right to write to bob" in refused(line(*flags, "bob/x"), 2)
+    assert "is no name of a repository" in refused(line(*flags, "colours"), 2)
+    with hub.down():
+        assert "cannot reach the Hub" in refused(line(*flags, REPO), 1)
+    assert not (tmp_path / "run").exists() and {asked.endpoint for asked in hub.asked} == {"whoami"}
+
+
+def refused(done, status: int) -> str:
+    assert done.status == status and done.err.count("\n") == 1, done.err
+    return done.error
