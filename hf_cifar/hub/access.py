@@ -77,6 +77,7 @@ def check_access(hub: HubConfig) -> str:
     token = find_token(hub)
     if token is None:
         raise InputError(f"a push to {name} needs a token of the Hub: {WAYS_TO_A_TOKEN}")
+    reachable.cache_clear()  # the network may be back since it was asked for last
     if not reachable(hub_endpoint()):
         raise HubError(f"cannot reach the Hub at {hub_endpoint()}, and nothing is sent: is there a network?")
     with a_quiet_client():

@@ -2,6 +2,7 @@
 
 import shlex
 import tempfile
+import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -208,19 +209,22 @@ class _Push:
             for change in news
         ]
         try:
-            made = client.create_commit(
-                self.name,
-                operations,
-                commit_message=self.title,
-                commit_description=DESCRIPTION,
-                revision=self.branch,
-                parent_commit=now.commit,
-            )
+            with warnings.catch_warnings(record=True) as remarks:
+                made = client.create_commit(
+                    self.name,
+                    operations,
+                    commit_message=self.title,
+                    commit_description=DESCRIPTION,
+                    revision=self.branch,
+                    parent_commit=now.commit,
+                )
         except (OSError, RuntimeError) as error:
             if not give_up_xet(error):
                 raise
             say("the Hub's Xet storage does not take the files: going on without it")
             return self._commit(client, now, news)
+        for remark in remarks:
+            say(f"warning: {' '.join(str(remark.message).split())}")
         return str(made.oid)
 
     def _announce(self, news: list[Change]) -> None:

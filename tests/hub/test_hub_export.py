@@ -37,7 +37,7 @@ def names(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_it_holds_all_that_the_hub_needs_and_no_path_of_this_machine(as_if_opened, stage):
+def test_it_holds_all_that_the_hub_needs_and_no_path_of_this_machine(as_if_opened, stage, trained):
     result = export.run_export(config(output_dir=str(stage.parent)))
     folder = stage / "export"
     assert result.export_dir == folder and set(result.files) == names(folder)
@@ -54,7 +54,8 @@ def test_it_holds_all_that_the_hub_needs_and_no_path_of_this_machine(as_if_opene
     assert metrics["test"] == json.loads((stage / "metrics.json").read_text())["test"]
     for name in names(folder):
         content = (folder / name).read_bytes()
-        assert str(stage.parent).encode() not in content and str(Path.home()).encode() + b"/" not in content, name
+        assert str(trained.parent).encode() not in content and str(stage.parent).encode() not in content, name
+        assert str(Path.home()).encode() + b"/" not in content, name
     card = ModelCard.load(folder / "README.md")
     assert card.data.library_name == "transformers" and card.data.eval_results
     assert not list(stage.glob(".export*")), "nothing is left beside it"
@@ -119,6 +120,7 @@ def add(name: str, key: str, value: object):
         (add("config.json", "auto_map", {"AutoModel": "x.Y"}), "trust_remote_code"),
         (lambda folder: (folder / "preprocessor_config.json").unlink(), "preprocessor_config.json is missing"),
         (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors is missing"),
+        (put("config.json", "{"), "config.json is no JSON"),
         (put("pytorch_model.bin", ""), "pytorch_model.bin does not belong there"),
         (put("modeling.py", ""), "modeling.py does not belong there"),
         (put("README.md", "---\nlicense: [\n---\n"), "README.md is no valid card"),

@@ -209,6 +209,16 @@ def test_an_answer_that_is_lost_makes_no_second_commit(push, hub):
     assert len(titles) == 2 and hub.count("commit") == 1
 
 
+def test_what_the_hub_remarks_about_the_card_is_said(push, hub):
+    answer = {"errors": [], "warnings": [{"message": "unknown base model"}]}
+    hub.fail("validate_yaml", status=200, body=json.dumps(answer).encode())
+    done = push()
+    assert (
+        done.status == 0
+        and "warning: Warnings while validating metadata in README.md: - unknown base model" in done.err
+    )
+
+
 XET_ON = "from huggingface_hub import constants; constants.HF_HUB_DISABLE_XET = False"
 
 
