@@ -28,8 +28,8 @@ def check(config: RunConfig) -> None:
             token has no right to.
         HubError: a push is asked for, and the Hub cannot be reached.
     """
-    if config.stage == "push" or config.hub.push_to_hub:
-        # Before hours of training, not after.
+    if config.stages and config.hub.push_to_hub:
+        # Before hours of training, not after; the push stage asks for itself.
         check_push(config)
     from_hub: list[tuple[str, str, str | None]] = []
     if config.stages or config.stage == "evaluate":
