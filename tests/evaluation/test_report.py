@@ -264,6 +264,6 @@ def test_without_figures_it_is_still_a_report(tmp_path):
 
 
 def test_photographs_do_not_make_it_large(tmp_path):
-    stage = make_stage(tmp_path, size=400, count=60, strength=0.0)
+    stage = make_stage(tmp_path, size=250, count=40, strength=0.0)
     report_of(stage)
     assert 100_000 < stage.folder.report.stat().st_size < 3_000_000
