@@ -61,17 +61,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a stage as the command line asks; return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _stop)
+    config: RunConfig | None = None
     try:
         config = parse(arguments)
-        if config.stage in ("export", "push"):
-            return _to_hub(config)
         # Fails before the heavy imports, within seconds, where nothing can come of the request.
         from hf_cifar.preflight import check
 
         check(config)
         from hf_cifar.experiment import run
 
-        _hush_libraries()
+        if config.stage not in ("export", "push"):
+            _hush_libraries()
         result: Result = run(config)
         if is_main():
             print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
@@ -79,7 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as interruption:
         if not isinstance(interruption, Interrupted):
             interruption = Interrupted(signal.SIGINT)
-        _complain(str(interruption))
+        trains = config is None or bool(config.stages)
+        name = signal.Signals(interruption.number).name
+        _complain(str(interruption) if trains else f"interrupted by {name}: the same command does it anew")
         return 128 + interruption.number
     except BrokenPipeError:
         return 1
@@ -94,15 +96,6 @@ def main(arguments: list[str] | None = None) -> int:
             return 1
         _complain(f"error: {type(error).__name__}: {' '.join(str(error).split())} (--debug shows the traceback)")
         return 1
-
-
-def _to_hub(config: RunConfig) -> int:
-    from hf_cifar.hub.export import run_export
-    from hf_cifar.hub.push import run_push
-
-    result = run_export(config) if config.stage == "export" else run_push(config)
-    print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
-    return 0
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -4,6 +4,7 @@ from hf_cifar.config import RunConfig
 from hf_cifar.connection import go_offline, hub_cached, hub_reachable, reachable
 from hf_cifar.data.locate import locate_dataset
 from hf_cifar.errors import InputError
+from hf_cifar.hub.access import check_push
 from hf_cifar.models.zoo import (
     DEFAULT_WEIGHTS,
     Location,
@@ -23,8 +24,13 @@ def check(config: RunConfig) -> None:
     """Refuse within seconds what cannot work; switch to cached files where the Hub does not answer.
 
     Raises:
-        InputError: a path that does not exist, or something that is neither cached nor within reach.
+        InputError: a path that does not exist, something that is neither cached nor within reach, or a push that the
+            token has no right to.
+        HubError: a push is asked for, and the Hub cannot be reached.
     """
+    if config.stages and config.hub.push_to_hub:
+        # Before hours of training, not after; the push stage asks for itself.
+        check_push(config)
     from_hub: list[tuple[str, str, str | None]] = []
     if config.stages or config.stage == "evaluate":
         dataset = locate_dataset(config.data.dataset)
@@ -53,7 +59,7 @@ def check(config: RunConfig) -> None:
 
 def _model(config: RunConfig) -> tuple[Location | None, Location | None]:
     """The model that a stage takes, and the weights that are loaded from elsewhere than its own folder."""
-    if config.stage == "compare":
+    if config.stage in ("compare", "export", "push"):
         return None, None
     if not config.stages:
         return locate_checkpoint(config.checkpoint or str(config.folder)), None

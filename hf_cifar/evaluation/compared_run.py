@@ -173,8 +173,8 @@ def _difference(one: ComparedRun, other: ComparedRun) -> str | None:
     if len(wrong):
         at = wrong[0]
         return (
-            f"{len(wrong):,} images have other labels, such as image {one.index[at]}, which is "
-            f"{one.labels[at]!r} in the one and {other.labels[at]!r} in the other"
+            f"{len(wrong):,} of {len(one.labels):,} images have other labels, such as image {one.index[at]}, which is "
+            f"{one.labels[at]} in the one and {other.labels[at]} in the other"
         )
     return None
 

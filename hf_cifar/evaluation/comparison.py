@@ -184,13 +184,13 @@ def _pairs(runs: Sequence[ComparedRun]) -> list[dict[str, Any]]:
 
 def _notes(rows: list[dict[str, Any]], measurement: dict[str, Any], runs: Sequence[ComparedRun]) -> list[str]:
     """What must be known to read the tables, a sentence or two each."""
-    threads = f", {measurement['threads']} threads" if measurement["threads"] else ""
+    threads = f" (threads: {measurement['threads']})" if measurement["threads"] else ""
     notes = [
-        f"Time was measured on {measurement['device']}{threads} (torch {measurement['torch']}), the network alone in "
-        f"float32, the models in turn: medians of {measurement['rounds']} rounds. GFLOPs are those of convolutions "
-        "and matrix products; a multiplication and an addition are two. Training time is the whole stage, from reading "
-        "the data to saving, without an earlier stage, and without what a cache had or a run did before it was "
-        "resumed; peak memory is the GPU's where one was used, otherwise the process's."
+        f"Time was measured on {measurement['device']}{threads} with torch {measurement['torch']}: the network alone, "
+        f"in float32, the models in turn, medians of {measurement['rounds']} rounds. GFLOPs are those of convolutions "
+        "and matrix products; a multiplication and an addition are two. Training time is a stage's, with the "
+        "predictions of its validation and test images, without an earlier stage, and without what a cache had or a "
+        "run did before it was resumed; peak memory is the GPU's where one was used, otherwise the process's."
     ]
     without = [row["name"] for row in rows if row["gflops"] is None]
     if without:

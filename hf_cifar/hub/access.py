@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hf_cifar.config import HubConfig, RunConfig
 from hf_cifar.connection import hub_endpoint, is_hub_id, reachable
 from hf_cifar.errors import HubError, InputError
-from hf_cifar.hub.failures import NEW_TOKEN, an_impatient_client, patiently
+from hf_cifar.hub.failures import NEW_TOKEN, a_quiet_client, patiently
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -77,9 +77,10 @@ def check_access(hub: HubConfig) -> str:
     token = find_token(hub)
     if token is None:
         raise InputError(f"a push to {name} needs a token of the Hub: {WAYS_TO_A_TOKEN}")
+    reachable.cache_clear()  # the network may be back since it was asked for last
     if not reachable(hub_endpoint()):
         raise HubError(f"cannot reach the Hub at {hub_endpoint()}, and nothing is sent: is there a network?")
-    with an_impatient_client():
+    with a_quiet_client():
         person = patiently(lambda: api(token).whoami(), name)
     owner, role = name.partition("/")[0], person.get("auth", {}).get("accessToken", {}).get("role")
     names = [str(person.get("name")), *(str(item.get("name")) for item in person.get("orgs", ()))]

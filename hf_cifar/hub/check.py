@@ -68,7 +68,11 @@ def check_files(folder: Path, run: Path | None) -> None:
     for name in names:
         if Path(name).suffix.lower() in REFUSED:
             raise HubError(f"{name} does not belong there: weights are safetensors, and no file may run code")
-    _check_labels(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise HubError("config.json is no JSON") from error
+    _check_labels(config)
     _check_card(folder)
     for name in names:
         if Path(name).suffix in TEXT:

@@ -17,7 +17,7 @@ from hf_cifar.hub.clean import without_paths
 from hf_cifar.hub.record import Record, digest, digest_of
 from hf_cifar.models.zoo import MODEL_PLACES
 from hf_cifar.progress import say
-from hf_cifar.run_folder import RUN_FILE, StageFolder
+from hf_cifar.run_folder import METRICS_FILE, RUN_FILE, StageFolder
 
 CARD = "README.md"
 EXAMPLES_FILE = "examples.json"
@@ -61,6 +61,11 @@ class ExportResult:
     bytes: int
     images: int
     largest_difference: float | None
+
+    @property
+    def status(self) -> int:
+        """The exit status of the command line."""
+        return 0
 
     def summary(self) -> dict[str, Any]:
         """The last line of standard output."""
@@ -108,9 +113,19 @@ def find_trained(config: RunConfig) -> Trained:
         if not (found / CARD).is_file():
             raise InputError(f"{found} is of no run, and holds no {CARD}: there is nothing to say of the model")
         return Trained(found, None, config.folder / "export")
+    return trained_stage(found.parent)
+
+
+def trained_stage(path: Path) -> Trained:
+    """A stage of a run, as `runs/NAME/finetune`.
+
+    Raises:
+        InputError: it is not done.
+    """
+    stage = StageFolder(path)
     if not stage.metrics.is_file():
-        raise InputError(f"the stage in {stage.path} is not done: the same command as before with --resume ends it")
-    return Trained(found, stage, stage.path / "export")
+        raise InputError(f"the stage in {path} is not done: the same command as before with --resume ends it")
+    return Trained(stage.model, stage, path / "export")
 
 
 def export(trained: Trained, hub: HubConfig, trust_earlier_check: bool = False) -> ExportResult:
@@ -127,11 +142,12 @@ def export(trained: Trained, hub: HubConfig, trust_earlier_check: bool = False) 
     target, record = trained.export, Record.of(trained.export)
     with folder_aside(target) as aside:
         _put_model(aside, trained)
-        card = _put_card(aside, trained, hub, edited_card(target, record))
+        before = card_text(target)
+        _put_card(aside, trained, hub, before)
         names = _names(aside)
         _put_additions(aside, target, record)
         examples = _examples(trained)
-        opened = [aside / name for name in names if "/" not in name and name not in (CARD, RUN_FILE)]
+        opened = [file for pattern in MODEL_FILES for file in aside.glob(pattern) if file.name != METRICS_FILE]
         checked, worst = digest_of([*opened, *examples]), None
         try:
             check_files(aside, trained.run)
@@ -140,7 +156,9 @@ def export(trained: Trained, hub: HubConfig, trust_earlier_check: bool = False) 
         except HubError as error:
             raise HubError(f"the export of {trained.model} did not pass its check: {error}") from error
         files = _names(aside)
-    Record(checked, digest(card), names, record.pushed).write(target)
+    edited = before is not None and (record.edited or record.card not in (None, digest(before)))
+    left = digest(card_text(target) or "")
+    Record(checked, left, edited, names, record.pushed).write(target)
     size = sum((target / name).stat().st_size for name in files)
     say(f"exported: {target}, {len(files)} files, {megabytes(size)}")
     if worst is not None:
@@ -155,12 +173,10 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
 
 
-def edited_card(folder: Path, record: Record) -> str | None:
-    """The card of an exported folder, where a person has changed what the package wrote."""
-    if not (folder / CARD).is_file():
-        return None
-    text = (folder / CARD).read_text(encoding="utf-8")
-    return text if digest(text) != record.card else None
+def card_text(folder: Path) -> str | None:
+    """The card in a folder."""
+    file = folder / CARD
+    return file.read_text(encoding="utf-8") if file.is_file() else None
 
 
 def _put_model(aside: Path, trained: Trained) -> None:
@@ -172,26 +188,22 @@ def _put_model(aside: Path, trained: Trained) -> None:
     for pattern in MODEL_FILES:
         for file in trained.model.glob(pattern):
             shutil.copyfile(file, aside / file.name)
-    write_json(aside / trained.stage.metrics.name, without_paths(trained.stage.done(), trained.run))
+    write_json(aside / METRICS_FILE, without_paths(trained.stage.done(), trained.run))
     run_file = trained.run / RUN_FILE
     if run_file.is_file():
         values = yaml.safe_load(run_file.read_text(encoding="utf-8"))
         write_text(aside / RUN_FILE, to_yaml(without_paths(values, trained.run)))
 
 
-def _put_card(aside: Path, trained: Trained, hub: HubConfig, edited: str | None) -> str:
-    """The card, with what a person wrote in the one before, and what it shows; return the card without that."""
-    if trained.stage is None:
-        fresh = (aside / CARD).read_text(encoding="utf-8")
-        write_text(aside / CARD, edited or fresh)
-        return fresh
-    from hf_cifar.hub.card import render_card, write_card
+def _put_card(aside: Path, trained: Trained, hub: HubConfig, before: str | None) -> None:
+    """The card, with what a person wrote in the one before, and what it shows."""
+    from hf_cifar.hub.card import write_card
 
-    about = {"hub_model_id": hub.hub_model_id, "license": hub.license}
-    if edited is not None:
-        write_text(aside / CARD, edited)
-    write_card(trained.stage.path, aside, **about)
-    return render_card(trained.stage.path, **about)
+    if trained.stage is None:
+        return  # it came with the model
+    if before is not None:
+        write_text(aside / CARD, before)
+    write_card(trained.stage.path, aside, hub_model_id=hub.hub_model_id, license=hub.license)
 
 
 def _put_additions(aside: Path, older: Path, record: Record) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hf_cifar.errors import HubError, InputError
 from hf_cifar.progress import say
@@ -14,7 +14,7 @@ from hf_cifar.progress import say
 T = TypeVar("T")
 WAITS = (1.0, 3.0, 8.0, 15.0)
 PATIENCE_SECONDS = 45.0
-# A server that says nothing for so long says nothing any more; the libraries would wait for ever.
+# A server that says nothing for so long says nothing any more; the client would wait for ever.
 TIMEOUT_SECONDS = 60.0
 NEW_TOKEN = "make one that may write at https://huggingface.co/settings/tokens"
 PASSING = {408: "was too slow", 412: "has a newer commit", 425: "is not ready", 429: "is asked too often"}
@@ -49,6 +49,11 @@ def explain(error: BaseException, repo_id: str) -> Failure | None:
     """Say what an exception of the Hub's client means; None for one that is not of its making."""
     from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 
+    text = " ".join(str(error).split())
+    if "Invalid metadata in README.md" in text:
+        return Failure(f"the Hub refuses the card: {text.partition('README.md.')[2].strip(' -')[:300]}", wrong=True)
+    if "LFS batch API returned errors" in text:
+        return _refused(text.partition("errors:")[2].strip()[:300])
     for cause in _causes(error):
         if isinstance(cause, HfHubHTTPError) and cause.response is not None:
             return _of_status(cause.response.status_code, cause, repo_id)
@@ -60,11 +65,6 @@ def explain(error: BaseException, repo_id: str) -> Failure | None:
             return Failure("the Hub gave an answer that cannot be read", passing=True)
         if isinstance(cause, (ConnectionError, TimeoutError)):
             return Failure("the connection to the Hub was lost", passing=True)
-    text = " ".join(str(error).split())
-    if "Invalid metadata in README.md" in text:
-        return Failure(f"the Hub refuses the card: {text.partition('README.md.')[2].strip(' -')[:300]}", wrong=True)
-    if "LFS batch API returned errors" in text:
-        return _refused(text.partition("errors:")[2].strip()[:300])
     return None
 
 
@@ -77,6 +77,7 @@ def patiently(attempt: Callable[[], T], repo_id: str) -> T:
     """
     begun = time.monotonic()
     for number in range(len(WAITS) + 1):
+        _make_impatient()
         try:
             return attempt()
         except (InputError, HubError):
@@ -95,25 +96,48 @@ def patiently(attempt: Callable[[], T], repo_id: str) -> T:
 
 
 @contextmanager
-def an_impatient_client() -> Iterator[None]:
-    """Let the Hub's client give up on a server that is silent, and say of what it waits for only how long."""
+def a_quiet_client() -> Iterator[None]:
+    """Let the Hub's client say of what it waits for only how long, and show no bars; afterwards it is as before."""
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    logger, client, shown = logging.getLogger("huggingface_hub"), get_session(), not are_progress_bars_disabled()
-    handlers, propagate, level, timeout = logger.handlers, logger.propagate, logger.level, client.timeout
-    xet = constants.HF_HUB_DISABLE_XET
-    logger.handlers, logger.propagate, client.timeout = [_Waiting(logging.WARNING)], False, TIMEOUT_SECONDS
+    logger, shown, xet = (
+        logging.getLogger("huggingface_hub"),
+        not are_progress_bars_disabled(),
+        constants.HF_HUB_DISABLE_XET,
+    )
+    handlers, propagate, level = logger.handlers, logger.propagate, logger.level
+    logger.handlers, logger.propagate = [_Waiting()], False
     logger.setLevel(logging.WARNING)
     disable_progress_bars()
     try:
         yield
     finally:
-        logger.handlers, logger.propagate, client.timeout = handlers, propagate, timeout
+        logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)
         constants.HF_HUB_DISABLE_XET = xet
+        client = get_session()
+        client.event_hooks = {
+            name: [hook for hook in hooks if hook is not _limit] for name, hooks in client.event_hooks.items()
+        }
         if shown:
             enable_progress_bars()
+
+
+def _make_impatient() -> None:
+    """Give every request of the client a limit, also those that are made to wait for ever."""
+    from huggingface_hub import get_session
+
+    client = get_session()
+    hooks = client.event_hooks
+    if _limit not in hooks["request"]:
+        client.event_hooks = {**hooks, "request": [*hooks["request"], _limit]}
+
+
+def _limit(request: Any) -> None:
+    limits = request.extensions.get("timeout") or {}
+    given = {name: TIMEOUT_SECONDS if value is None else value for name, value in limits.items()}
+    request.extensions = {**request.extensions, "timeout": given}
 
 
 def give_up_xet(error: BaseException) -> bool:
@@ -132,12 +156,17 @@ def give_up_xet(error: BaseException) -> bool:
 
 
 class _Waiting(logging.Handler):
-    """Of the client's warnings those that say how long it waits; the others quote addresses."""
+    """Of the client's warnings those that say how long it waits, each once; the others quote addresses."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tell the person who watches."""
         line = record.getMessage()
-        if line.startswith(("Retrying in", "Rate limited")):
+        if line.startswith(("Retrying in", "Rate limited")) and line not in self.said:
+            self.said.add(line)
             say(f"the Hub does not answer as it should: {line}")
 
 
@@ -158,7 +187,9 @@ def _of_status(status: int, error: BaseException, repo_id: str) -> Failure:
         return Failure(f"the Hub finds no model {repo_id}, or the token may not see it ({status})", wrong=True)
     if status in PASSING or status >= 500:
         what = PASSING.get(status, "has a fault of its own")
-        return Failure(f"the Hub {what} ({status})", passing=True, wait=_retry_after(response))
+        wait = _retry_after(response)
+        asks = f", and asks to wait {wait:,.0f} s" if wait else ""
+        return Failure(f"the Hub {what} ({status}{asks})", passing=True, wait=wait)
     return Failure(f"the Hub refuses the request ({status}{': ' + said if said else ''})")
 
 

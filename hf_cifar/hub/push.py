@@ -2,6 +2,7 @@
 
 import shlex
 import tempfile
+import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,11 @@ from hf_cifar.errors import HubError, InputError
 from hf_cifar.files import write_text
 from hf_cifar.hub import remote as hub_side
 from hf_cifar.hub.access import api, check_access, check_target, find_token
-from hf_cifar.hub.export import CARD, Trained, edited_card, export, find_trained, megabytes
-from hf_cifar.hub.failures import an_impatient_client, give_up_xet, patiently
+from hf_cifar.hub.export import CARD, Trained, card_text, export, find_trained, megabytes, trained_stage
+from hf_cifar.hub.failures import a_quiet_client, give_up_xet, patiently
 from hf_cifar.hub.record import Record, digest
 from hf_cifar.hub.remote import MAIN, TITLE, Change, Remote
 from hf_cifar.progress import say
-from hf_cifar.run_folder import StageFolder
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -51,6 +51,11 @@ class PushResult:
     changes: list[Change]
     changed: bool
     dry_run: bool
+
+    @property
+    def status(self) -> int:
+        """The exit status of the command line."""
+        return 0
 
     def summary(self) -> dict[str, Any]:
         """The last line of standard output."""
@@ -90,10 +95,7 @@ def push(stage_folder: Path, hub: HubConfig) -> PushResult:
     Raises:
         InputError, HubError: as `run_push`; the line ends with the command that repeats the push.
     """
-    stage = StageFolder(stage_folder)
-    if not stage.metrics.is_file():
-        raise InputError(f"the stage in {stage_folder} is not done: there is nothing to push")
-    return _push(Trained(stage.model, stage, stage.path / "export"), hub)
+    return _push(trained_stage(stage_folder), hub)
 
 
 def command(trained: Trained, hub: HubConfig) -> str:
@@ -112,11 +114,10 @@ def _push(trained: Trained, hub: HubConfig) -> PushResult:
     try:
         name = check_target(hub)
         token = find_token(hub) if hub.dry_run else check_access(hub)
-        # As it is before the export, which takes it over.
-        edited = edited_card(trained.export, Record.of(trained.export))
+        before = card_text(trained.export)
         export(trained, hub, trust_earlier_check=True)
-        with an_impatient_client(), tempfile.TemporaryDirectory() as aside:
-            work = _Push(trained, hub, name, token, edited, Path(aside))
+        with a_quiet_client(), tempfile.TemporaryDirectory() as aside:
+            work = _Push(trained, hub, name, token, before, Path(aside))
             return patiently(work.dry_run if hub.dry_run else work.send, name)
     except (InputError, HubError) as error:
         raise type(error)(f"{error}; everything is still on disk, to repeat: {command(trained, hub)}") from error
@@ -130,14 +131,15 @@ class _Push:
         hub: where to.
         name: of the repository.
         token: to write with; a dry run may do without.
-        edited: the card of an earlier export, where a person has edited it.
+        before: the card of an earlier export.
         aside: an empty folder.
     """
 
     def __init__(
-        self, trained: Trained, hub: HubConfig, name: str, token: str | None, edited: str | None, aside: Path
+        self, trained: Trained, hub: HubConfig, name: str, token: str | None, before: str | None, aside: Path
     ) -> None:
-        self.folder, self.hub, self.name, self.token, self.edited = trained.export, hub, name, token, edited
+        self.trained, self.folder, self.hub, self.name, self.token = trained, trained.export, hub, name, token
+        self.before = before
         self.title = TITLE + _title(trained)
         # The card is put together here; the one in the folder stays as it is until this one is on the Hub.
         self.card = aside / CARD
@@ -207,19 +209,22 @@ class _Push:
             for change in news
         ]
         try:
-            made = client.create_commit(
-                self.name,
-                operations,
-                commit_message=self.title,
-                commit_description=DESCRIPTION,
-                revision=self.branch,
-                parent_commit=now.commit,
-            )
+            with warnings.catch_warnings(record=True) as remarks:
+                made = client.create_commit(
+                    self.name,
+                    operations,
+                    commit_message=self.title,
+                    commit_description=DESCRIPTION,
+                    revision=self.branch,
+                    parent_commit=now.commit,
+                )
         except (OSError, RuntimeError) as error:
             if not give_up_xet(error):
                 raise
             say("the Hub's Xet storage does not take the files: going on without it")
             return self._commit(client, now, news)
+        for remark in remarks:
+            say(f"warning: {' '.join(str(remark.message).split())}")
         return str(made.oid)
 
     def _announce(self, news: list[Change]) -> None:
@@ -236,16 +241,16 @@ class _Push:
         """The card of the folder, with what a person wrote in the one on the Hub."""
         from hf_cifar.hub.card import merge_card
 
-        mine = (self.folder / CARD).read_text(encoding="utf-8")
+        mine = card_text(self.folder) or ""
         write_text(self.card, mine)
         there = hub_side.card_of(self.name, now, self.token) if now else None
-        before = self.record.pushed.get(self.target)
-        if there is None or there == mine or digest(there) == before:
+        if there in (None, mine, self.before) or digest(there) == self.record.pushed.get(self.target):
             return
-        if self.edited is not None and digest(self.edited) != before:
+        if self.trained.stage is None or self.record.edited:
+            own = (self.folder if self.trained.stage else self.trained.model) / CARD
             raise InputError(
-                f"the card was edited on the Hub ({self._url}) and in {self.folder / CARD} too: remove that file to "
-                "keep the Hub's text, and edit it there"
+                f"the card was edited on the Hub ({self._url}), and {own} was edited too: put the Hub's text there, "
+                "or remove the file where it can be written anew; then push, and edit it once more"
             )
         merged = merge_card(there, mine)
         write_text(self.card, merged)
@@ -260,7 +265,8 @@ class _Push:
         """Remember what is there now."""
         card = self.card.read_text(encoding="utf-8")
         write_text(self.folder / CARD, card)
-        self.record.pushed[self.target] = digest(card)
+        self.record.card = self.record.pushed[self.target] = digest(card)
+        self.record.edited = False
         self.record.write(self.folder)
         return self._result(commit, now.private, found, changed)
 

@@ -16,13 +16,15 @@ class Record:
 
     Attributes:
         checked: digest of the model, processor and examples that passed the check.
-        card: digest of the card as the package wrote it; another one in the folder is what a person edited.
+        card: digest of the card as the package left it in the folder.
+        edited: whether a person has edited it since, and it was not pushed yet.
         files: what the package put there; anything else there is a person's.
         pushed: USER/NAME@REVISION -> digest of the card that was pushed there last.
     """
 
     checked: str | None = None
     card: str | None = None
+    edited: bool = False
     files: list[str] = field(default_factory=list)
     pushed: dict[str, str] = field(default_factory=dict)
 

@@ -15,6 +15,7 @@ MAIN = "main"
 # How each of our commits begins: what a later push removes is only what one of them put there.
 TITLE = "hf_cifar: "
 GIT_FILE = ".gitattributes"  # the Hub's own
+PATHS_AT_ONCE = 500
 KINDS = ("dataset", "space")
 
 
@@ -96,10 +97,20 @@ def create(api: "HfApi", repo_id: str, private: bool) -> None:
         if error.response.status_code != 409:
             raise
         # Either somebody else made the model in the meantime, which is as good, or it is no model.
-        if api.repo_exists(repo_id):
+        if _exists(api, repo_id, "model"):
             return
-        kind = next((kind for kind in KINDS if api.repo_exists(repo_id, repo_type=kind)), "repository of another kind")
+        kind = next((kind for kind in KINDS if _exists(api, repo_id, kind)), "repository of another kind")
         raise InputError(f"--hub-model-id {repo_id}: the name is taken by a {kind}; give another one") from error
+
+
+def _exists(api: "HfApi", repo_id: str, kind: str) -> bool:
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        api.repo_info(repo_id, repo_type=kind)
+    except RepositoryNotFoundError:
+        return False
+    return True
 
 
 def changes(files: dict[str, Path], remote: Remote | None, leftovers: list[str]) -> list[Change]:
@@ -121,9 +132,13 @@ def changes(files: dict[str, Path], remote: Remote | None, leftovers: list[str])
 def leftovers(api: "HfApi", repo_id: str, remote: Remote, files: dict[str, Path]) -> list[str]:
     """What an earlier push of ours left there and nobody has changed since, and that is not here any more."""
     extra = [path for path in remote.files if path not in files and path != GIT_FILE]
-    if not extra:
-        return []
-    infos = api.get_paths_info(repo_id, extra, expand=True, revision=remote.commit)
+    infos = [
+        info
+        for start in range(0, len(extra), PATHS_AT_ONCE)
+        for info in api.get_paths_info(
+            repo_id, extra[start : start + PATHS_AT_ONCE], expand=True, revision=remote.commit
+        )
+    ]
     return [info.path for info in infos if info.last_commit and info.last_commit.title.startswith(TITLE)]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torchvision
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -16,7 +17,7 @@ from transformers import (
 
 from hf_cifar.config import ModelConfig
 from hf_cifar.errors import InputError, unknown_name
-from hf_cifar.models.anatomy import group_backbone, head_names, knows_head, layer_groups
+from hf_cifar.models.anatomy import architecture, group_backbone, head_names, knows_head, layer_groups
 from hf_cifar.models.lineage import base_model_of
 from hf_cifar.models.processors import fit_processor, output_size
 from hf_cifar.models.resize import resized
@@ -106,7 +107,7 @@ def on_device(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:
 
 def _tried(built: BuiltModel, size: tuple[int, int]) -> BuiltModel:
     """The model with what a pass of random images has shown of it."""
-    model, kind = built.model, type(built.model).__name__
+    model, kind = built.model, architecture(built.model)
     trial = run_trial(model, size)
     remarks = []
     if not knows_head(model):
@@ -116,6 +117,9 @@ def _tried(built: BuiltModel, size: tuple[int, int]) -> BuiltModel:
         remarks.append(f"images do not pass through the layers of {kind} in the order of their names")
     if len(layer_groups(model)) == 2:
         remarks.append(f"the backbone of {kind} is one layer group: it is unfrozen, and decays, as a whole")
+    dropout = max([module.p for module in model.modules() if isinstance(module, nn.Dropout)], default=0.0)
+    if dropout > 0.9:  # as transformers' MobileNetV1 has by default
+        remarks.append(f"warning: {kind} has a dropout of {dropout:g}, with which fine-tuning hardly learns")
     return replace(built, probe_fault=trial.probe_fault, remarks=tuple(remarks))
 
 
@@ -200,7 +204,7 @@ def _check_loaded(model: PreTrainedModel, info: dict[str, Any], source: str) -> 
     faults += [str(key[0]) for key in info["mismatched_keys"] if not str(key[0]).startswith(of_head)]
     if faults:
         raise InputError(
-            f"{source} does not fit {type(model).__name__}: {len(faults)} tensors besides the classifier are missing, "
+            f"{source} does not fit {architecture(model)}: {len(faults)} tensors besides the classifier are missing, "
             f"unknown or of another shape (such as {sorted(faults)[0]})"
         )
 

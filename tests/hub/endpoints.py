@@ -229,8 +229,12 @@ class Endpoints:
         self.store.writable(kind, repo, self.token)
         objects = []
         for item in self.asked["objects"]:
-            known = {} if item["oid"] in self.store.objects else {"actions": self._upload(item["oid"])}
-            objects.append({"oid": item["oid"], "size": item["size"], **known})
+            answer = {"oid": item["oid"], "size": item["size"]}
+            if self.store.room is not None and item["size"] > self.store.room:
+                answer["error"] = {"code": 413, "message": "Your storage limit is reached"}
+            elif item["oid"] not in self.store.objects:
+                answer["actions"] = self._upload(item["oid"])
+            objects.append(answer)
         return as_json({"transfer": "basic", "objects": objects})
 
     def _upload(self, oid: str) -> dict:

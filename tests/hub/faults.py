@@ -1,5 +1,6 @@
 """What goes wrong on the loopback Hub when a test asks for it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -14,7 +15,9 @@ class Fault:
         message: goes with the status.
         headers: go with the status, such as Retry-After.
         code: the Hub's `X-Error-Code`.
+        body: goes with the status in the place of the message, as it is.
         seconds: wait so long before anything else.
+        meanwhile: is called before the request is answered.
         cut: "body": close the connection in the middle of the request's body, or of the answer's where the request has
             none; "answer": do what is asked, and close the connection instead of answering.
     """
@@ -25,7 +28,9 @@ class Fault:
     message: str = "it is broken"
     headers: dict[str, str] = field(default_factory=dict)
     code: str | None = None
+    body: bytes | None = None
     seconds: float = 0.0
+    meanwhile: Callable[[], object] = lambda: None
     cut: str | None = None
 
 

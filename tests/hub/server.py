@@ -43,11 +43,13 @@ class _Handler(BaseHTTPRequestHandler):
         fault = hub.faults.take(endpoint)
         if fault is not None:
             time.sleep(fault.seconds)
+            fault.meanwhile()
             if fault.cut == "body" and self._half_of_body():
                 return self._hang_up()
         request = Request(self.command, parts.query, self.headers, token, self._body())
         if fault is not None and fault.status is not None:
-            return self._send(refused(Refusal(fault.status, fault.message, fault.code), fault.headers))
+            answer = refused(Refusal(fault.status, fault.message, fault.code), fault.headers)
+            return self._send(answer if fault.body is None else Answer(fault.body, fault.status))
         try:
             with hub.lock:
                 answer = Endpoints(hub.store, hub.url, request).answer(endpoint, values)

@@ -149,6 +149,7 @@ class Store:
         self.repositories: dict[tuple[str, str], Repository] = {}
         self.objects: dict[str, bytes] = {}
         self.everything_regular = False
+        self.room: int | None = None  # for large files, in bytes
 
     def is_large(self, path: str, size: int, sample: bytes) -> bool:
         """Whether a file goes by LFS: by its name, its size, or because it is binary."""

@@ -1,5 +1,7 @@
 """The loopback Hub, asked by the real client: what is tested against it is worth as much as it is like the Hub."""
 
+from pathlib import Path
+
 import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_session, hf_hub_download
 from huggingface_hub.errors import (
@@ -42,8 +44,7 @@ def test_what_is_committed_comes_back(hub, api, tmp_path):
     assert hub.count("lfs_put") == 2, "the picture is binary"
     assert all(asked.token is None for asked in hub.asked if asked.endpoint == "lfs_put")
     for path, content in (("model.safetensors", LARGE), ("config.json", b"{}")):
-        with open(download(hub, tmp_path, path), "rb") as file:
-            assert file.read() == content
+        assert Path(download(hub, tmp_path, path)).read_bytes() == content
     info = api.model_info(REPO)
     assert info.sha == made.oid and info.private and len(info.siblings) == 4
     commit(api, {"config.json": b"{}"})
@@ -70,8 +71,7 @@ def test_a_download_that_is_cut_goes_on_where_it_ended(hub, api, tmp_path):
     commit(api, {"model.safetensors": LARGE})
     hub.asked.clear()
     hub.fail("resolve", cut="body", times=2)  # the HEAD has no body to cut
-    with open(download(hub, tmp_path, "model.safetensors"), "rb") as file:
-        assert file.read() == LARGE
+    assert Path(download(hub, tmp_path, "model.safetensors")).read_bytes() == LARGE
 
 
 def test_branches_tags_and_what_is_missing(hub, api, tmp_path):
@@ -81,7 +81,7 @@ def test_branches_tags_and_what_is_missing(hub, api, tmp_path):
     api.create_branch(REPO, branch="next/try")
     commit(api, {"config.json": b"2"}, revision="next/try")
     for revision, content in (("main", "1"), ("v1", "1"), ("next/try", "2")):
-        assert open(download(hub, tmp_path, "config.json", revision=revision)).read() == content
+        assert Path(download(hub, tmp_path, "config.json", revision=revision)).read_text() == content
     refs = api.list_repo_refs(REPO)
     assert [ref.name for ref in refs.branches] == ["main", "next/try"] and [ref.name for ref in refs.tags] == ["v1"]
     with pytest.raises(HfHubHTTPError, match="409"):
@@ -143,7 +143,7 @@ def test_faults_happen_as_often_as_they_are_asked_for(hub, api):
         commit(api, {"config.json": b"1"})
     assert hub.repository(REPO).head.title == "some files", "what was asked is done, only the answer is lost"
     hub.fail("commit", cut="body", times=1)
-    with pytest.raises(Exception, match="disconnected|reset|Broken pipe"):
+    with pytest.raises(Exception, match=r"disconnected|reset|Broken pipe"):
         commit(api, {"config.json": b"2"})
     assert hub.repository(REPO).head.files["config.json"].content == b"1"
     with hub.down(), pytest.raises(Exception, match="refused"):

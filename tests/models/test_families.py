@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -11,9 +12,12 @@ from transformers import AutoModelForImageClassification, pipeline
 
 from hf_cifar.config import RunConfig, nested
 from hf_cifar.models.anatomy import head_names
+from hf_cifar.training import finetune
 from hf_cifar.training.stages import run
 
 NAMES = ["blue", "green", "red"]
+# Sixteen blocks of random weights without a residual make of a rounding error a 600 times larger one.
+TOLERANCE = {"mobilenet-v2": 1e-4}
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +30,8 @@ def pictures(tmp_path_factory):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_probe_fine_tune_save_and_pipeline(family, pictures, tmp_path):
+def test_probe_fine_tune_save_and_pipeline(family, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(finetune, "augmentation_figure", lambda *_: None)  # a third of the time, and the same for all
     before = FAMILIES[family].save(tmp_path / "published").state_dict()
     values = {
         "stage": "lpft",
@@ -40,16 +45,17 @@ def test_probe_fine_tune_save_and_pipeline(family, pictures, tmp_path):
         "train_batch_size": 4,
         "warmup_steps": 0,
     }
-    probe = {"probe": {"training": {"num_train_epochs": 1}, "learning_rates": [0.1, 1.0]}}
+    probe = {"probe": {"training": {"num_train_epochs": 1}, "learning_rates": [0.03, 0.1]}}
     result = run(RunConfig.build(probe, nested(values)))
     stages = {"probe": result.before.model_dir, "finetune": result.model_dir}
     paths = sorted((pictures / "test").rglob("*.png"))
     for stage, folder in stages.items():
         table = pq.read_table(folder.parent / "predictions.parquet").to_pydict()
+        assert np.ptp(table["probabilities"], axis=0).max() > 1e-4, "the same answer for every image proves nothing"
         classify = pipeline("image-classification", model=str(folder))
         for path, expected, label in zip(paths, table["probabilities"], table["label"], strict=True):
             answer = {item["label"]: item["score"] for item in classify(str(path), top_k=None)}
-            assert [answer[name] for name in NAMES] == pytest.approx(expected, abs=1e-5), stage
+            assert [answer[name] for name in NAMES] == pytest.approx(expected, abs=TOLERANCE.get(family, 1e-5)), stage
             assert NAMES[label] == path.parent.name
     probed, tuned = (AutoModelForImageClassification.from_pretrained(folder) for folder in stages.values())
     heads = tuple(head_names(probed))
