@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hf_cifar.errors import InputError
-from hf_cifar.models.anatomy import architecture
+from hf_cifar.models.anatomy import architecture, head
 from hf_cifar.models.trial import NETWORK_FAILS
 
 EXTRA_TOKENS = range(9)  # in front of the patches: a class token, a distillation token, registers
@@ -73,10 +73,15 @@ def _attempt(model: PreTrainedModel, own: int | None, size: int) -> PreTrainedMo
 
 @torch.no_grad()
 def _pass(model: PreTrainedModel, size: int, **flags: Any) -> torch.Tensor | None:
-    """Logits of a random image; None where the network fails. By a copy: some remember the size of what they saw."""
+    """Logits of a random image by a random head; None where the network fails.
+
+    By a copy: some networks remember the size of what they saw.
+    """
+    copied = copy.deepcopy(model)
+    head(copied).renew(seed=1)  # one of zeros would answer the same to everything
     pixels = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     try:
-        logits: torch.Tensor = copy.deepcopy(model)(pixels, **flags).logits
+        logits: torch.Tensor = copied(pixels, **flags).logits
     except NETWORK_FAILS:
         return None
     return logits

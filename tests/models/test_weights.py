@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torchvision
+from families import FAMILIES
 from safetensors.torch import save_file
 from transformers import AutoImageProcessor
 
@@ -10,6 +11,8 @@ from hf_cifar.config import ModelConfig
 from hf_cifar.errors import InputError
 from hf_cifar.models.build import build_model
 from hf_cifar.models.export import to_native
+from hf_cifar.models.weights import put_weights
+from hf_cifar.training.ema import WeightAverage
 
 NAMES = ["ape", "bee", "cat"]
 
@@ -138,3 +141,21 @@ def test_bundled_backbone_loads_whole():
     )
     assert all(value.dtype == torch.float32 for value in built.model.parameters())
     assert sum(file.stat().st_size for file in (BUNDLED / "resnet18-mini").iterdir()) < 3_000_000
+
+
+@torch.no_grad()
+def test_weights_that_are_put_into_levit_are_those_it_answers_with():
+    """It keeps tables of its weights in eval mode, which `load_state_dict` leaves as they are."""
+    model, other = FAMILIES["levit"].make(seed=1), FAMILIES["levit"].make(seed=2)
+    images = torch.randn(2, 3, 64, 64)
+    expected = other(images).logits
+    model(images)
+    put_weights(model, other.state_dict())
+    assert not model.training
+    assert torch.equal(model(images).logits, expected)
+
+    average = WeightAverage(model, 0.5)
+    average.average = FAMILIES["levit"].make(seed=1).state_dict()
+    with average.in_place():
+        assert torch.equal(model(images).logits, FAMILIES["levit"].make(seed=1)(images).logits)
+    assert torch.equal(model(images).logits, expected)
