@@ -305,7 +305,8 @@ def test_an_evaluated_stage_beside_a_trained_one(copies, image_folder, tmp_path)
     result = compare([str(copies / "a"), evaluated("own")], tmp_path / "out")
     first, second = result.data["runs"]
     assert second["name"] == "own/evaluate" and first["accuracy"] == second["accuracy"]
-    assert second["gflops"] == first["gflops"] and second["training_seconds"] is None
+    for name in ("gflops", "training_seconds", "peak_memory_mb", "parameters"):
+        assert second[name] == first[name], "it is the same model"
     assert result.data["pairs"][0]["p_value"] == 1.0
     assert "may be chance" in (tmp_path / "out" / "compare.md").read_text()
     # Other images with the same names of files and the same labels.
@@ -339,6 +340,14 @@ def test_what_older_runs_do_not_say_is_blank(copies, tmp_path):
     assert quality.count("—") == 2 and costs.count("—") == 1
 
 
+def test_a_folder_with_the_sign_that_divides_cells(copies, tmp_path):
+    (copies / "a").rename(copies / "x|y")
+    compare([str(copies / "x|y"), str(copies / "b")], tmp_path / "out")
+    text = (tmp_path / "out" / "compare.md").read_text()
+    for table in (block for block in text.split("\n\n") if block.startswith("|")):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
 def test_robustness_where_it_was_measured(copies, tmp_path):
     def measured(value: float, seed: int):
         section = {"num_examples": 18, "mean_corruption_accuracy": value, "seed": seed, "corruptions": {"fog": [1.0]}}
@@ -356,16 +365,16 @@ def test_robustness_where_it_was_measured(copies, tmp_path):
     assert "measured it" not in text and "not given the same corruptions" in text
 
 
-def test_a_model_that_is_gone_has_no_cost(copies, tmp_path):
+def test_a_model_that_cannot_be_loaded_has_no_cost(copies, tmp_path):
     runs = [str(copies / "a"), str(copies / "b")]
     shutil.rmtree(copies / "b/probe/model")
     result = compare(runs, tmp_path / "out")
     row = result.data["runs"][1]
     assert (row["gflops"], row["latency_ms"], row["image_size"]) == (None, None, None)
     assert row["parameters"] == metrics_of(copies / "b/probe")["train"]["total_parameters"]
-    assert "The saved model of b/probe is gone" in (tmp_path / "out" / "compare.md").read_text()
+    assert "The saved model of b/probe could not be loaded" in (tmp_path / "out" / "compare.md").read_text()
     assert result.figure.is_file()
-    shutil.rmtree(copies / "a/finetune/model")
+    (copies / "a/finetune/model/config.json").write_text("{}")
     result = compare(runs, tmp_path / "out", overwrite=True)
     assert not result.figure.exists() and "<img" not in result._repr_html_()
     assert "](figures" not in (tmp_path / "out" / "compare.md").read_text()
