@@ -301,9 +301,13 @@ def test_a_run_without_a_readable_image_leaves_a_table_without_rows(broken, chec
 def test_the_summary_names_the_first_of_many(checkpoint, tmp_path):
     for number in range(30):
         (tmp_path / f"{number:02}.png").write_text("no image")
+    with open(os.fsencode(tmp_path) + b"/00\xe9.png", "wb"):
+        pass
     result = run_prediction(request(checkpoint, [tmp_path], tmp_path / "answers.csv"))
-    assert result.num_skipped == 30
-    assert [item["image"][-6:] for item in result.skipped] == [f"{number:02}.png" for number in range(10)]
+    assert result.num_skipped == 31
+    expected = ["00.png", "00�.png", *(f"{number:02}.png" for number in range(1, 9))]
+    assert [os.path.basename(item["image"]) for item in result.skipped] == expected
+    json.dumps(result.summary(), ensure_ascii=False).encode("utf-8")
 
 
 def test_an_image_that_the_processor_refuses_is_skipped(photos, checkpoint, monkeypatch):
