@@ -7,12 +7,15 @@ import sys
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hf_cifar.config import TRAIN_BATCH_SIZE, RunConfig, flag, flags, nested, read_yaml
-from hf_cifar.errors import InputError, Interrupted, TrainingError, hint
+from hf_cifar.errors import HubError, InputError, Interrupted, TrainingError, hint
 from hf_cifar.processes import is_main, rank
-from hf_cifar.run_folder import RUN_FILE, adds_to_probe
+from hf_cifar.run_folder import configured
+
+if TYPE_CHECKING:
+    from hf_cifar.experiment import Result
 
 EPILOG = """\
 Every field of transformers.TrainingArguments is a flag too and wins over the recipe, such as
@@ -51,38 +54,34 @@ def parse(arguments: list[str]) -> RunConfig:
     layers = [read_yaml(Path(file)) if file else {}, nested(values)]
     if of_probe:
         layers.append({"probe": {"training": of_probe}})
-    config = RunConfig.build(*layers)
-    file = config.folder / RUN_FILE
-    if file.is_file() and (config.resume or adds_to_probe(config)):
-        # What was said when the run was started holds, and need not be said again.
-        before = read_yaml(file)
-        if not config.resume:
-            before.pop("finetune", None)
-        config = RunConfig.build(before, *layers)
-    return config
+    return configured(*layers)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a stage as the command line asks; return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _stop)
+    config: RunConfig | None = None
     try:
         config = parse(arguments)
         # Fails before the heavy imports, within seconds, where nothing can come of the request.
         from hf_cifar.preflight import check
 
         check(config)
-        from hf_cifar.training.stages import run
+        from hf_cifar.experiment import run
 
-        _hush_libraries()
-        result = run(config)
+        if config.stage not in ("export", "push"):
+            _hush_libraries()
+        result: Result = run(config)
         if is_main():
             print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
-        return 0
+        return result.status
     except KeyboardInterrupt as interruption:
         if not isinstance(interruption, Interrupted):
             interruption = Interrupted(signal.SIGINT)
-        _complain(str(interruption))
+        trains = config is None or bool(config.stages)
+        name = signal.Signals(interruption.number).name
+        _complain(str(interruption) if trains else f"interrupted by {name}: the same command does it anew")
         return 128 + interruption.number
     except BrokenPipeError:
         return 1
@@ -92,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error, InputError):
             _complain(f"error: {error}")
             return 2
-        if isinstance(error, TrainingError):
+        if isinstance(error, (TrainingError, HubError)):
             _complain(f"error: {error}")
             return 1
         _complain(f"error: {type(error).__name__}: {' '.join(str(error).split())} (--debug shows the traceback)")

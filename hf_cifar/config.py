@@ -49,6 +49,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "export": (),
     "push": (),
 }
+FOLDERS_OF_A_RUN = (*STAGES, "model")
 # Training arguments that say how to compute, not what: given with lpft, they hold in both of its stages.
 SHARED_TRAINING_ARGUMENTS = (
     "use_cpu",
@@ -108,14 +109,21 @@ class RunConfig:
         if self.seed < 0:
             raise InputError(f"--seed is {self.seed}: it must not be below 0")
         if self.output_dir is None:
-            parts = (self.model.model, self.data.dataset)
-            self.output_dir = str(Path("runs") / "-".join(Path(part).name for part in parts))
+            self.output_dir = str(Path("runs") / self._folder_name())
         if self.stages == ("probe",):
             self._check_augmentation_of_probe()
         if self.finetune.from_ is not None and "probe" in self.stages:
             raise InputError(
                 f"--from with --stage {self.stage}: fine-tuning starts from the probe; use --stage finetune"
             )
+
+    def _folder_name(self) -> str:
+        if self.stage == "compare":
+            return self.stage
+        parts = Path((self.checkpoint or self.model.model).partition("@")[0]).expanduser().parts
+        # runs/a/finetune/model is the model of run a.
+        named = [part for part in parts if part not in FOLDERS_OF_A_RUN] or parts
+        return f"{named[-1]}-{Path(self.data.dataset).name}"
 
     def _check_augmentation_of_probe(self) -> None:
         asked = self.augmentation.asked_for
@@ -137,6 +145,11 @@ class RunConfig:
         """`output_dir` as a path."""
         assert self.output_dir is not None
         return Path(self.output_dir)
+
+    @property
+    def computing(self) -> dict[str, Any]:
+        """The training arguments that say how to compute, for the stages that train nothing."""
+        return {name: value for name, value in self.finetune.training.items() if name in SHARED_TRAINING_ARGUMENTS}
 
     @property
     def augment(self) -> dict[str, str]:
@@ -203,6 +216,11 @@ def _distributed(layer: dict[str, Any], stage: str) -> dict[str, Any]:
     given = layer.pop(TRAINING, {})
     if not isinstance(given, dict):
         raise InputError(f"{TRAINING} must hold keys and values, not {given!r}")
+    if "hub_token" in given:
+        raise InputError(
+            "--hub-token is not an option, so that no token ends up in a file or a list of commands: "
+            "set HF_TOKEN, log in with `hf auth login`, or give --hub-token-file FILE"
+        )
     shared = {name: value for name, value in given.items() if name in SHARED_TRAINING_ARGUMENTS}
     trained = STAGES.get(stage, ("probe",))
     if given and not trained and len(shared) < len(given):

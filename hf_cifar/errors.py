@@ -19,6 +19,13 @@ class TrainingError(Exception):
     """
 
 
+class HubError(Exception):
+    """Nothing is wrong with the request, but what was to go to the Hub is not there: exit status 1.
+
+    The message is one line that says what happened, and how to repeat it; everything is still on disk.
+    """
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal asked the run to stop: the command line exits with status 128 + its number.
 

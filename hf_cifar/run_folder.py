@@ -3,7 +3,7 @@
 import json
 import platform
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -190,6 +190,44 @@ class RunFolder:
                 )
 
 
+def configured(*layers: dict[str, Any]) -> RunConfig:
+    """A configuration from its layers, as `RunConfig.build` makes it; what was said of a run before holds.
+
+    A run that is gone on from, or whose probe is fine-tuned, need not be described again. A run that is evaluated
+    is by default evaluated on its own data, into its own folder.
+
+    Raises:
+        InputError: a key, choice or value that does not fit.
+    """
+    config = RunConfig.build(*layers)
+    if config.stage == "evaluate":
+        run = run_of(config.checkpoint or str(config.folder))
+        if run is None or any("dataset" in layer.get("data", ()) for layer in layers):
+            return config
+        values = run.to_dict()
+        return RunConfig.build({name: values[name] for name in ("output_dir", "seed", "data")}, *layers)
+    file = config.folder / RUN_FILE
+    if file.is_file() and (config.resume or adds_to_probe(config)):
+        before = read_yaml(file)
+        if not config.resume:
+            before.pop("finetune", None)
+        config = RunConfig.build(before, *layers)
+    return config
+
+
+def run_of(checkpoint: str) -> RunConfig | None:
+    """The run that a checkpoint is from, or that it names, with the folder that it is in now; None if it is no run's.
+
+    Args:
+        checkpoint: a folder or a Hub id.
+    """
+    folder = Path(checkpoint).expanduser()
+    for place in (folder, folder.parent, folder.parent.parent):
+        if (place / RUN_FILE).is_file() and folder.is_dir():
+            return replace(RunConfig.build(read_yaml(place / RUN_FILE)), output_dir=str(place))
+    return None
+
+
 def adds_to_probe(config: RunConfig) -> bool:
     """Whether a run fine-tunes the probe that its folder holds already."""
     probe = StageFolder(config.folder / "probe")
@@ -207,6 +245,6 @@ def _differences(before: dict[str, Any], now: dict[str, Any], where: str = "") -
         one, other = before.get(key), now.get(key)
         if isinstance(one, dict) and isinstance(other, dict):
             found += _differences(one, other, f"{where}{key}.")
-        elif one != other and key not in ("output_dir", "recipe", "stage"):
+        elif one != other and key not in ("output_dir", "recipe", "stage", "evaluation"):
             found.append((where + key, (one, other)))
     return found

@@ -108,7 +108,7 @@ def configure(image_folder, tiny_model, tmp_path):
 
 SERVER = """
 import json, os, sys
-import hf_cifar.training.stages  # the slow part, once for all runs
+import {warm}  # the slow part, once for all runs
 from hf_cifar.cli import main
 for line in sys.stdin:
     request = json.loads(line)
@@ -117,7 +117,7 @@ for line in sys.stdin:
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
         if request["before"]:
-            exec(request["before"], {})
+            exec(request["before"], dict())
         try:
             code = main(request["arguments"])
         except SystemExit as error:
@@ -131,12 +131,20 @@ for line in sys.stdin:
 
 
 class CommandLine:
-    """Runs of the command line, each in a process of its own that is forked from one that has imported everything."""
+    """Runs of the command line, each in a process of its own that is forked from one that has imported everything.
 
-    def __init__(self, folder: Path) -> None:
+    `warm` names the modules that are imported once, and `environment` is that of the runs.
+    """
+
+    def __init__(self, folder: Path, warm: str = "hf_cifar.training.stages", environment: dict | None = None) -> None:
         self.folder = folder
         self.server = subprocess.Popen(
-            [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
+            [sys.executable, "-c", SERVER.format(warm=warm)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            env=environment,
         )
 
     def start(self, *arguments, before: str = "") -> int:

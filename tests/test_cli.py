@@ -99,7 +99,7 @@ def test_help_tells_every_option_and_imports_nothing_heavy():
         (["--probe-learnig-rate", "1"], "unknown option '--probe-learnig-rate'"),
         (["--momentum", "1"], "--momentum is 1.0"),
         (["--train-batch-size", "none"], "argument --train-batch-size: invalid int value: 'none'"),
-        (["--push-to-hub", "true"], "--push-to-hub cannot be set"),
+        (["--hub-strategy", "end"], "--hub-strategy cannot be set"),
         (["--warmup-steps", "soon"], "invalid float value: 'soon'"),
     ],
 )

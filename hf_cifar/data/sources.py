@@ -31,7 +31,7 @@ class Source:
     Attributes:
         name: what outputs call it: a Hub id, a folder's name, or "digits (scikit-learn)".
         revision: the commit of a Hub dataset.
-        splits: some of train, validation and test; train is always there.
+        splits: some of train, validation and test; for training, train is there.
         label_names: one a class.
     """
 
@@ -41,11 +41,15 @@ class Source:
     label_names: list[str]
 
 
-def load_source(config: DataConfig) -> Source:
+def load_source(config: DataConfig, for_training: bool = True) -> Source:
     """Find and open the dataset that `config` names.
 
+    Args:
+        config: its name, columns and revision.
+        for_training: whether it must have a train split, with two classes at least.
+
     Raises:
-        InputError: it is not there, holds no images, has labels that do not fit, or only one class.
+        InputError: it is not there, holds no images, has labels that do not fit, or is not fit for training.
     """
     location = locate_dataset(config.dataset)
     revision = None
@@ -58,7 +62,12 @@ def load_source(config: DataConfig) -> Source:
         name, tables = location.name, _hub(location, config)
         revision = _revision(tables)
         marks = {split: _digest([name, revision, config.dataset_config, split]) for split in tables}
-    return _labelled(name, revision, tables, marks, config)
+    if for_training and "train" not in tables:
+        raise InputError(f"--dataset {config.dataset} has no train split, only {', '.join(tables)}")
+    source = _labelled(name, revision, tables, marks, config)
+    if for_training and len(set(source.splits["train"].labels.tolist())) < 2:
+        raise InputError(f"{name} has only one class in train: a classifier needs at least two")
+    return source
 
 
 def usual_split(name: str) -> str | None:
@@ -73,10 +82,10 @@ def _labelled(
     marks: dict[str, str],
     config: DataConfig,
 ) -> Source:
-    train = tables["train"]
-    image = image_column(train.features, config.image_column)
-    label = label_column(train.features, config.label_column, image)
-    labels = find_labels(train.features[label], train[label][:], label)
+    first = tables["train"] if "train" in tables else next(iter(tables.values()))
+    image = image_column(first.features, config.image_column)
+    label = label_column(first.features, config.label_column, image)
+    labels = find_labels(first.features[label], first[label][:], label)
     splits = {}
     for split, table in tables.items():
         for column in (image, label):
@@ -85,8 +94,6 @@ def _labelled(
         encoded = labels.encode(table[label][:], split)
         rows = _undecoded(table.select_columns([image]), image, split)
         splits[split] = LabeledImages(split, rows, encoded, np.arange(len(rows)), _digest([marks[split], image, label]))
-    if len(set(splits["train"].labels.tolist())) < 2:
-        raise InputError(f"{name} has only one class in train: a classifier needs at least two")
     return Source(name, revision, splits, labels.names)
 
 
@@ -120,14 +127,14 @@ def _hub(location: Location, config: DataConfig) -> dict[str, datasets.Dataset]:
             "check the name, or use a local folder (--dataset DIR)"
         ) from error
     tables = {split: found[name] for name in found if (split := usual_split(name))}
-    if "train" not in tables:
-        raise InputError(f"dataset {location.name} has no train split; its splits: {', '.join(found)}")
+    if not tables:
+        raise InputError(f"dataset {location.name} has none of the usual splits; its splits: {', '.join(found)}")
     return tables
 
 
 def _revision(tables: dict[str, datasets.Dataset]) -> str | None:
     """The commit that a Hub dataset was built from: `datasets` names the folder of its cache after it."""
-    files = tables["train"].cache_files
+    files = next(iter(tables.values())).cache_files
     name = Path(files[0]["filename"]).parent.name if files else ""
     return name if re.fullmatch(r"[0-9a-f]{40}", name) else None
 
@@ -138,8 +145,6 @@ def _folder(folder: Path) -> tuple[dict[str, datasets.Dataset], dict[str, str]]:
     groups = _by_split(parquet, folder) if parquet else _by_split(_files(folder, _image_suffixes()), folder)
     if not groups:
         raise InputError(f"--dataset {folder} holds no images: neither Parquet files nor train/CLASS/*.png")
-    if "train" not in groups:
-        raise InputError(f"--dataset {folder} has no train split, only {', '.join(groups)}")
     marks = {split: _digest([_stat(path, folder) for path in paths]) for split, paths in groups.items()}
     if not parquet:
         return {split: _image_folder(paths, folder) for split, paths in groups.items()}, marks

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, replace
 
+import datasets
 import numpy as np
 
 from hf_cifar.config import DataConfig
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import Source
 from hf_cifar.errors import InputError
+from hf_cifar.progress import say
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0
@@ -78,6 +80,64 @@ def make_splits(source: Source, config: DataConfig, seed: int) -> Splits:
             raise InputError(f"{name} has no images: the dataset is too small to hold any out")
     marked = {name: replace(images, part=name) for name, images in found.items()}
     return Splits(marked["train"], marked["validation"], marked["test"], origin, num_corrupt)
+
+
+def evaluation_images(
+    source: Source, config: DataConfig, seed: int, asked: str | None, own: bool
+) -> tuple[LabeledImages, str, str]:
+    """The images that a trained model is measured on.
+
+    Args:
+        source: what was found.
+        config, seed: of the splits, as in `make_splits`.
+        asked: train, validation or test, as a run would split the source; all, every image of it; None: test, or
+            every image where nothing says that any part of them is for tests.
+        own: whether the model was trained on this source.
+
+    Returns:
+        The images, the name of their split, and where they come from, in words.
+
+    Raises:
+        InputError: the source has no such split.
+    """
+    unsplit = list(source.splits) == ["train"]
+    if asked == "all" or (asked is None and unsplit and not own):
+        return _limited(_together(source), "all", "every image of the source", config, seed)
+    if "train" in source.splits:
+        splits = make_splits(source, config, seed)
+        name = asked or "test"
+        if splits.num_corrupt[name]:
+            say(f"warning: {splits.num_corrupt[name]} images of {name} cannot be read and are left out")
+        return splits.parts()[name], name, splits.origin[name]
+    name = asked or ("test" if "test" in source.splits else next(iter(source.splits)))
+    if name not in source.splits:
+        raise InputError(f"--split {name}: {source.name} has no such split, only {', '.join(source.splits)}")
+    return _limited(source.splits[name], name, f"the source's {name} split", config, seed)
+
+
+def _limited(
+    images: LabeledImages, name: str, origin: str, config: DataConfig, seed: int
+) -> tuple[LabeledImages, str, str]:
+    """Without what cannot be read, if that was asked for, and no more than were asked for."""
+    if config.skip_corrupt:
+        bad = list(images.corrupt())
+        images = images.select(np.delete(np.arange(len(images)), bad))
+        if bad:
+            say(f"warning: {len(bad)} images of {name} cannot be read and are left out")
+    limit = config.max_eval_samples
+    if limit is not None and limit < len(images):
+        images, origin = _subset(images, limit, seed), f"{origin}; {limit} of its images, chosen by seed {seed}"
+    return replace(images, part=name), name, origin
+
+
+def _together(source: Source) -> LabeledImages:
+    """Every image of a source as one split, `all`; its rows count through the splits."""
+    parts = list(source.splits.values())
+    if len(parts) == 1:
+        return parts[0]
+    rows = datasets.concatenate_datasets([part.rows for part in parts])
+    labels = np.concatenate([part.labels for part in parts])
+    return LabeledImages("all", rows, labels, np.arange(len(rows)), "+".join(part.fingerprint for part in parts))
 
 
 def _hold_out(images: LabeledImages, fraction: float, seed: int) -> tuple[LabeledImages, LabeledImages]:

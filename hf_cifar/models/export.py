@@ -67,7 +67,9 @@ def to_native(model: PreTrainedModel) -> PreTrainedModel:
     """
     if not isinstance(model, TorchvisionResNetForImageClassification):
         return model.eval()
-    native = ResNetForImageClassification(native_config(model)).eval()
+    config = native_config(model)
+    config.calibration_temperature = getattr(model.config, "calibration_temperature", None)
+    native = ResNetForImageClassification(config).eval()
     state = {native_key(name): tensor.detach().clone() for name, tensor in model.network.state_dict().items()}
     native.load_state_dict(state, strict=True)
     return native.to(model.device)

@@ -4,7 +4,6 @@ import resource
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,59 +16,23 @@ from hf_cifar.data.sources import Source, load_source
 from hf_cifar.data.splits import Splits, make_splits
 from hf_cifar.data.transforms import dataset_statistics
 from hf_cifar.errors import InputError
-from hf_cifar.evaluation.evaluator import evaluate_logits, save_predictions
+from hf_cifar.evaluation.calibration import fit_temperature
+from hf_cifar.evaluation.evaluator import evaluate_logits
 from hf_cifar.evaluation.predict import predict_logits
-from hf_cifar.files import write_json
+from hf_cifar.evaluation.record import record
+from hf_cifar.evaluation.robustness import measure_robustness
+from hf_cifar.hardware import hardware
 from hf_cifar.models.anatomy import head
 from hf_cifar.models.build import build_model
 from hf_cifar.models.export import save
 from hf_cifar.models.processors import fit_processor, own_statistics
 from hf_cifar.progress import say
+from hf_cifar.result import StageResult
 from hf_cifar.run_folder import RunFolder, StageFolder, versions
 from hf_cifar.training.finetune import Finetune, finetune_arguments
 from hf_cifar.training.optim import optimizer_name
 from hf_cifar.training.probe import Probe, probe_arguments
 from hf_cifar.training.start import find_start, warn_of_leak
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """What a stage has come to.
-
-    Attributes:
-        stage: its name.
-        output_dir: the folder of the run.
-        metrics: the content of metrics.json.
-        before: the stage before it, where both belong to one run (lpft).
-    """
-
-    stage: str
-    output_dir: Path
-    metrics: dict[str, Any]
-    before: "StageResult | None" = None
-
-    @property
-    def model_dir(self) -> Path:
-        """The saved model: `pipeline("image-classification", model=str(result.model_dir))`."""
-        return self.output_dir / self.stage / "model"
-
-    def summary(self) -> dict[str, Any]:
-        """The last line of standard output."""
-        test = self.metrics["test"]
-        probe = {} if self.before is None else {"probe_accuracy": self.before.metrics["test"]["accuracy"]}
-        return {
-            "stage": self.stage if self.before is None else "lpft",
-            "output_dir": str(self.output_dir),
-            "model_dir": str(self.model_dir),
-            "dataset": self.metrics["dataset"]["id"],
-            "accuracy": test["accuracy"],
-            "accuracy_ci95": test["accuracy_ci95"],
-            **probe,
-            "f1_macro": test["f1_macro"],
-            "num_test": test["num_examples"],
-            "validation_accuracy": self.metrics["validation"]["accuracy"],
-            "seconds": self.metrics["train"]["seconds"],
-        }
 
 
 @dataclass(frozen=True)
@@ -129,16 +92,24 @@ def _run_stage(
             if count:
                 say(f"warning: {count} images of {name} cannot be read and are left out")
     outcome = (_probe if stage == "probe" else _finetune)(config, source, splits, run_folder, folder)
+    seconds = time.perf_counter() - begun
+    splits.validation.refuse_test("the temperature")
+    temperature = fit_temperature(outcome.validation_logits, splits.validation.targets)
+    # With the model, for whoever wants calibrated scores; nothing applies it unasked.
+    outcome.model.config.calibration_temperature = temperature
+    metrics = _metrics(stage, config, source, splits, outcome, temperature)
+    metrics["train"]["seconds"] = seconds
+    if config.evaluation.robustness:
+        workers = getattr(config, stage).training.get("dataloader_num_workers")
+        metrics["robustness"] = measure_robustness(
+            outcome.model, outcome.processor, splits.test, config.seed, workers=workers
+        )
     if processes.is_main():
         save(outcome.model, outcome.processor, folder.model)
-    metrics = _metrics(stage, config, source, splits, outcome)
-    metrics["train"]["seconds"] = time.perf_counter() - begun
-    if processes.is_main():
-        index, labels = splits.test.index, splits.test.targets
-        save_predictions(folder.predictions, outcome.test_logits, labels, index)
-        write_json(folder.metrics, metrics)
+        record(folder, metrics, outcome.test_logits, splits.test, outcome.model, outcome.processor)
     processes.wait_for_all()
-    _report(stage, metrics, folder)
+    say(StageResult(stage, run_folder.path, metrics).headline())
+    say(f"model: {folder.model}; report: {folder.report}")
     return metrics
 
 
@@ -234,7 +205,10 @@ def _fitted(processor: Any, config: RunConfig, source: Source, splits: Splits) -
     return fit_processor(processor, config.model.image_size, statistics)
 
 
-def _metrics(stage: str, config: RunConfig, source: Source, splits: Splits, outcome: _Outcome) -> dict[str, Any]:
+def _metrics(
+    stage: str, config: RunConfig, source: Source, splits: Splits, outcome: _Outcome, temperature: float | None
+) -> dict[str, Any]:
+    parts = (("test", outcome.test_logits), ("validation", outcome.validation_logits))
     return {
         "stage": stage,
         "model": outcome.weights,
@@ -250,14 +224,17 @@ def _metrics(stage: str, config: RunConfig, source: Source, splits: Splits, outc
             "num_corrupt": splits.num_corrupt,
             "splits": splits.origin,
         },
-        "test": evaluate_logits(outcome.test_logits, splits.test.targets, source.label_names),
-        "validation": evaluate_logits(outcome.validation_logits, splits.validation.targets, source.label_names),
+        **{
+            name: evaluate_logits(logits, splits.parts()[name].targets, source.label_names, temperature)
+            for name, logits in parts
+        },
         "train": {
             **outcome.train,
             "processes": processes.count(),
             "peak_memory_mb": _peak_memory_mb(),
             "total_parameters": sum(parameter.numel() for parameter in outcome.model.parameters()),
         },
+        "hardware": hardware(outcome.model.device),
         "versions": versions(),
     }
 
@@ -267,14 +244,3 @@ def _peak_memory_mb() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def _report(stage: str, metrics: dict[str, Any], folder: StageFolder) -> None:
-    test = metrics["test"]
-    low, high = test["accuracy_ci95"]
-    say(
-        f"{stage}: test accuracy {test['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}, "
-        f"{test['num_examples']:,} images), macro F1 {test['f1_macro']:.2%}, "
-        f"validation accuracy {metrics['validation']['accuracy']:.2%}"
-    )
-    say(f"model: {folder.model}")

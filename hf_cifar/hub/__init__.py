@@ -1,0 +1,1 @@
+"""Models on the Hub: their cards, and the way there and back."""

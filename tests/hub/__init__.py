@@ -1,0 +1,1 @@
+"""A Hub on the loopback interface, and what is tested against it."""

@@ -1,0 +1,101 @@
+"""To the Hub and back: trained, pushed, and opened where neither this package nor any file of the run is."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from conftest import processor
+from transformers import ViTConfig, ViTForImageClassification
+
+from hub.conftest import REPO, TOKEN, environment
+
+# Of a process that has imported the client already; a user's has it from HF_ENDPOINT.
+TO_THE_LOOPBACK = """
+import os, huggingface_hub.hf_api, transformers.utils.hub
+from huggingface_hub import constants
+os.environ.update(HF_ENDPOINT={url!r}, HF_TOKEN={token!r}, HF_HUB_OFFLINE="")
+constants.ENDPOINT, constants.HF_HUB_OFFLINE, constants.HF_HUB_DISABLE_XET = {url!r}, False, True
+constants.HUGGINGFACE_CO_URL_TEMPLATE = {url!r} + "/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+huggingface_hub.hf_api.api.endpoint, transformers.utils.hub._hf_api = {url!r}, None
+"""
+STRANGER = """
+import json, sys
+sys.modules["hf_cifar"] = None  # whoever imports it gets an ImportError
+from transformers import pipeline
+answers = {}
+for name in sys.argv[2].split(","):
+    repo, _, revision = name.partition("@")
+    answer = pipeline("image-classification", model=repo, revision=revision or None)
+    answers[name] = answer(sys.argv[3:], top_k=3)
+json.dump(answers, open(sys.argv[1], "w"))
+"""
+
+
+def tiny_vit(folder):
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    model = ViTForImageClassification(ViTConfig(image_size=16, patch_size=4, **shape))
+    model.save_pretrained(folder)
+    processor(16).save_pretrained(folder)
+    return folder
+
+
+def test_a_stranger_gets_the_scores_that_were_measured(hub, command_line, line, flags, image_folder, tmp_path):
+    """A ResNet that is pushed at the end of its training, and a ViT that is pushed later, to a branch."""
+    hub_flags = ["--hub-model-id", "alice/resnet", "--push-to-hub"]
+    before = TO_THE_LOOPBACK.format(url=hub.url, token=TOKEN)
+    assert command_line.run(*flags, *hub_flags, before=before) == 0, command_line.err
+    assert json.loads(command_line.out.splitlines()[-1])["stage"] == "probe" and "pushed:" in command_line.err
+    assert TOKEN not in command_line.err + command_line.out
+    vit = ["--model", tiny_vit(tmp_path / "vit"), "--output-dir", tmp_path / "vit-run", "--stage", "finetune"]
+    assert command_line.run(*flags, *vit) == 0, command_line.err
+    done = line(
+        "--stage", "push", "--output-dir", tmp_path / "vit-run", "--hub-model-id", "alice/vit", "--revision", "v2"
+    )
+    assert done.status == 0 and "gives the same scores" in done.err, done.err
+
+    images = sorted((image_folder / "test").rglob("*.png"))
+    clean = environment(hub.url, tmp_path / "empty", HF_TOKEN=TOKEN)
+    clean.pop("PYTHONPATH", None)
+    command = [sys.executable, "-c", STRANGER, tmp_path / "answers.json", "alice/resnet,alice/vit@v2", *images]
+    asked = subprocess.run(list(map(str, command)), env=clean, cwd=tmp_path, capture_output=True, text=True)
+    assert asked.returncode == 0, asked.stderr
+    answers = json.loads((tmp_path / "answers.json").read_text())
+    for name, stage in (("alice/resnet", "run/probe"), ("alice/vit@v2", "vit-run/finetune")):
+        table = pq.read_table(tmp_path / stage / "predictions.parquet").to_pydict()
+        order = np.argsort(table["index"])
+        labels = [path.parent.name for path in images]
+        assert [sorted(set(labels))[table["label"][row]] for row in order] == labels
+        scores = np.array([[dict_of(found)[label] for label in ("blue", "green", "red")] for found in answers[name]])
+        assert np.abs(scores - np.array(table["probabilities"])[order]).max() < 1e-5
+
+
+def dict_of(found: list[dict]) -> dict[str, float]:
+    return {item["label"]: item["score"] for item in found}
+
+
+def test_back_from_the_hub_at_a_revision(hub, push, stage, command_line, image_folder, tmp_path):
+    """--checkpoint, --from and --model name what is on the Hub; private, so with the token of the environment."""
+    assert push("--revision", "v2").status == 0
+    before = TO_THE_LOOPBACK.format(url=hub.url, token=TOKEN)
+    name = f"{REPO}@v2"
+    common = ["--dataset", image_folder, "--num-train-epochs", 1, "--train-batch-size", 16]
+    common += ["--feature-cache", tmp_path / "cache"]
+    where = ["--stage", "evaluate", "--checkpoint", name, "--output-dir", tmp_path / "evaluated"]
+    assert command_line.run(*where, "--dataset", image_folder, before=before) == 0, command_line.err
+    here = ["--stage", "evaluate", "--checkpoint", stage, "--output-dir", tmp_path / "here", "--dataset", image_folder]
+    assert command_line.run(*here) == 0, command_line.err
+    there, local = (
+        json.loads((tmp_path / folder / "evaluate" / "metrics.json").read_text()) for folder in ("evaluated", "here")
+    )
+    assert abs(there["test"]["nll"] - local["test"]["nll"]) < 1e-6
+    for option, stage_name in (("--from", "finetune"), ("--model", "probe")):
+        out = tmp_path / stage_name
+        done = command_line.run(*common, "--stage", stage_name, option, name, "--output-dir", out, before=before)
+        assert done == 0, command_line.err
+        assert REPO in json.loads((out / stage_name / "metrics.json").read_text())["model"]
+    assert hub.repository(REPO).head.title == "initial commit", "main holds nothing: the branch was asked for"
+    assert command_line.run(*where[:3], REPO, *where[4:], before=before) == 2, "and main is no model"

@@ -1,0 +1,94 @@
+"""The Python interface, against the same stages by the command line."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import pipeline
+
+import hf_cifar
+from hf_cifar import Experiment, InputError, RunConfig
+from hf_cifar.config import nested
+from hf_cifar.run_folder import configured
+
+
+@pytest.fixture
+def options(image_folder, tiny_model, tmp_path):
+    return {
+        "dataset": image_folder,
+        "model": tiny_model,
+        "feature_cache": tmp_path / "cache",
+        "train_batch_size": 16,
+        "num_train_epochs": 2,
+    }
+
+
+def test_a_chain_of_steps_is_what_the_command_line_does(options, command_line, tmp_path):
+    step = Experiment(**options, output_dir=tmp_path / "a").probe().finetune(learning_rate=0.01)
+    arguments = [part for name, value in options.items() for part in ("--" + name.replace("_", "-"), value)]
+    arguments += ["--output-dir", tmp_path / "b"]
+    assert command_line.run("--stage", "probe", *arguments) == 0
+    assert command_line.run("--stage", "finetune", *arguments, "--learning-rate", "0.01") == 0
+    ours, theirs = (load_file(tmp_path / name / "finetune/model/model.safetensors") for name in ("a", "b"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    evaluated = step.evaluate()
+    assert evaluated.metrics["test"]["confusion_matrix"] == step.metrics["test"]["confusion_matrix"]
+    assert command_line.run("--stage", "evaluate", "--output-dir", tmp_path / "b") == 0
+    summary = json.loads(command_line.out.splitlines()[-1])
+    assert summary["accuracy"] == evaluated.metrics["test"]["accuracy"] and summary["stage"] == "evaluate"
+
+
+def test_a_step_has_its_metrics_pictures_report_and_model(options, image_folder, tmp_path):
+    step = Experiment(**options, output_dir=tmp_path / "a").probe()
+    assert step.metrics["test"]["num_examples"] == 18
+    assert step.report.is_file()
+    assert {"confusion_matrix", "reliability", "learning_curves"} <= set(step.figures)
+    assert all(min(image.size) > 100 for image in step.figures.values())
+    page = step._repr_html_()
+    assert "95 % interval" in page and page.count("data:image/png;base64,") == len(step.figures)
+    images = sorted((image_folder / "test").rglob("*.png"))[:3]
+    expected = pipeline("image-classification", model=str(step.model_dir), top_k=2)([str(path) for path in images])
+    for ours, theirs in zip(step.predict(images, top_k=2), expected, strict=True):
+        assert [item["label"] for item in ours] == [item["label"] for item in theirs]
+        assert [item["score"] for item in ours] == pytest.approx([item["score"] for item in theirs], abs=1e-5)
+
+
+def test_lpft_in_one_call(options, tmp_path):
+    step = Experiment(**options, output_dir=tmp_path / "a").lpft()
+    assert step.result.summary()["stage"] == "lpft" and (tmp_path / "a" / "probe" / "metrics.json").is_file()
+
+
+def test_a_wrong_option_is_refused_when_the_experiment_is_made():
+    with pytest.raises(InputError, match="learning_rat"):
+        Experiment(learning_rat=1)
+    with pytest.raises(InputError, match="nothing is trained"):
+        Experiment().config("evaluate", learning_rate=1)
+    assert Experiment(learning_rate=1).config("evaluate").stage == "evaluate", "it is for the stages that train"
+
+
+def test_every_public_name_is_there():
+    assert all(getattr(hf_cifar, name) is not None for name in hf_cifar.__all__)
+
+
+@pytest.mark.parametrize(
+    ("options", "folder"),
+    [
+        ({"stage": "probe"}, "runs/resnet18-cifar10"),
+        ({"stage": "compare", "runs": ["a", "b"]}, "runs/compare"),
+        ({"stage": "evaluate", "checkpoint": "runs/a/finetune/model", "dataset": "x/photos"}, "runs/a-photos"),
+        ({"stage": "evaluate", "checkpoint": "user/name@v1"}, "runs/name-cifar10"),
+    ],
+)
+def test_where_a_run_goes_by_default(options, folder):
+    assert str(RunConfig.build(nested(options)).folder) == folder
+
+
+def test_an_evaluation_takes_over_what_its_run_says_of_data(options, tmp_path):
+    Experiment(**options, output_dir=tmp_path / "a", seed=3, max_eval_samples=4).probe()
+    for checkpoint in ("a", "a/probe", "a/probe/model"):
+        config = configured(nested({"stage": "evaluate", "checkpoint": str(tmp_path / checkpoint)}))
+        assert (config.seed, config.data.max_eval_samples, config.data.dataset) == (3, 4, str(options["dataset"]))
+        assert config.folder == tmp_path / "a"
+    other = configured(nested({"stage": "evaluate", "checkpoint": str(tmp_path / "a"), "dataset": "digits"}))
+    assert (other.seed, other.data.max_eval_samples) == (0, None) and str(other.folder) == "runs/a-digits"
