@@ -19,14 +19,13 @@ from hf_cifar.config import ModelConfig
 from hf_cifar.errors import InputError, unknown_name
 from hf_cifar.models.anatomy import architecture, group_backbone, head_names, knows_head, layer_groups
 from hf_cifar.models.lineage import base_model_of
-from hf_cifar.models.processors import fit_processor, output_size
+from hf_cifar.models.processors import PROCESSOR_FILE, fit_processor, output_size
 from hf_cifar.models.resize import resized
 from hf_cifar.models.resnet import TorchvisionResNetConfig, TorchvisionResNetForImageClassification
 from hf_cifar.models.trial import run_trial
 from hf_cifar.models.weights import load_checked, read_weights
 from hf_cifar.models.zoo import DEFAULT_WEIGHTS, Location, locate_model, locate_weights
 
-PROCESSOR_FILE = "preprocessor_config.json"
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
 
@@ -131,11 +130,10 @@ def _torchvision(arch: str, weights: Location, labels: dict[str, Any]) -> BuiltM
     if weights.kind == "torchvision":
         state, origin = _download(arch, weights.name), f"torchvision {arch}, {weights.name}"
     elif weights.kind == "hub":
+        source = _source(weights)
         try:
-            native = AutoModelForImageClassification.from_pretrained(
-                weights.name, revision=weights.revision or "main", dtype=torch.float32
-            )
-            processor = AutoImageProcessor.from_pretrained(weights.name, revision=weights.revision or "main")
+            native = AutoModelForImageClassification.from_pretrained(weights.name, dtype=torch.float32, **source)
+            processor = AutoImageProcessor.from_pretrained(weights.name, **source)
         except (OSError, ValueError, ImportError) as error:
             raise _not_loaded(f"--weights {weights.full_name}", error) from error
         state, origin = native.state_dict(), weights.full_name
@@ -150,18 +148,18 @@ def _torchvision(arch: str, weights: Location, labels: dict[str, Any]) -> BuiltM
 
 
 def _native(location: Location, weights: Location | None, labels: dict[str, Any]) -> BuiltModel:
-    revision = location.revision or "main"
+    source = _source(location)
     try:
-        config = _labelled(AutoConfig.from_pretrained(location.name, revision=revision, **labels), labels)
-        processor = AutoImageProcessor.from_pretrained(location.name, revision=revision)
+        config = _labelled(AutoConfig.from_pretrained(location.name, **source, **labels), labels)
+        processor = AutoImageProcessor.from_pretrained(location.name, **source)
         if weights is None:
             model, info = AutoModelForImageClassification.from_pretrained(
                 location.name,
-                revision=revision,
                 config=config,
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
+                **source,
             )
             _check_loaded(model, info, location.full_name)
         else:
@@ -186,6 +184,11 @@ def _native(location: Location, weights: Location | None, labels: dict[str, Any]
     )
     _check_loaded(model, info, f"--weights {weights.name}")
     return BuiltModel(model, processor, f"{origin}, weights from {Path(weights.name).name}", base_model_of(weights))
+
+
+def _source(location: Location) -> dict[str, Any]:
+    """Which state of a repository is loaded; nothing of it is run, and nobody is asked whether it may be."""
+    return {"revision": location.revision or "main", "trust_remote_code": False}
 
 
 def _labelled(config: Any, labels: dict[str, Any]) -> Any:

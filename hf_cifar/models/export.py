@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel, ResNetConfig, ResNetForImageClassification
 
 from hf_cifar.files import folder_aside
-from hf_cifar.models.processors import put_into_config
+from hf_cifar.models.processors import save_with
 from hf_cifar.models.resnet import TorchvisionResNetForImageClassification
 
 # torchvision's name -> transformers' name; {0} and {1} are the stage and the layer, {2} the convolution.
@@ -84,7 +84,5 @@ def save(model: PreTrainedModel, processor: Any, folder: Path) -> None:
     native = to_native(model)
     if any(name == f"LABEL_{number}" for number, name in (native.config.id2label or {}).items()):
         raise ValueError("the model has no label names: set config.id2label before it is saved")
-    put_into_config(processor, native)
     with folder_aside(folder) as aside, torch.no_grad():
-        native.save_pretrained(aside)
-        processor.save_pretrained(aside)
+        save_with(processor, native, aside)

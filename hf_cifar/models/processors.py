@@ -3,6 +3,7 @@
 Those of timm keep everything in the model's own configuration, and take no part in saving.
 """
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from transformers import PreTrainedModel
 
 from hf_cifar.errors import InputError
 
+PROCESSOR_FILE = "preprocessor_config.json"
 IMAGE_SIDE = 48  # pixels, of an image that only shows what a processor makes of it
 # What timm's processor computes with: timm's name of each value.
 _TIMM_STATISTICS = ("mean", "std")
@@ -74,10 +76,16 @@ def output_size(processor: Any) -> tuple[int, int]:
     return int(pixels.shape[-2]), int(pixels.shape[-1])
 
 
-def put_into_config(processor: Any, model: PreTrainedModel) -> None:
-    """Let a model's configuration say what a processor does that is saved nowhere else, as timm's are."""
-    if _is_timm(processor):
-        model.config.pretrained_cfg = {**(getattr(model.config, "pretrained_cfg", None) or {}), **processor.data_config}
+def save_with(processor: Any, model: PreTrainedModel, folder: Path) -> None:
+    """Write a model and its processor to a folder, so that the one is found with the other."""
+    if not _is_timm(processor):
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+        return
+    # It is read from the model's configuration; its own file is what others look for, and says what class it is.
+    model.config.pretrained_cfg = {**(getattr(model.config, "pretrained_cfg", None) or {}), **processor.data_config}
+    model.save_pretrained(folder)
+    (folder / PROCESSOR_FILE).write_text(processor.to_json_string(), encoding="utf-8")
 
 
 def _is_timm(processor: Any) -> bool:

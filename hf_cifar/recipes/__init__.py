@@ -11,8 +11,28 @@ from hf_cifar.schema import merged
 
 RECIPES = Path(__file__).parent
 PROVENANCE = "provenance"
-# Families that are trained with AdamW and no BatchNorm; every other one gets the ResNets' recipe.
-TRANSFORMERS = ("vit", "deit", "beit", "dino", "swin", "convnext", "clip", "siglip", "mae", "eva")
+# Families that are trained with AdamW; every other one gets the ResNets' recipe.
+TRANSFORMERS = (
+    "vit",
+    "deit",
+    "beit",
+    "data2vec",
+    "dino",
+    "swin",
+    "convnext",
+    "clip",
+    "siglip",
+    "mae",
+    "eva",
+    "jepa",
+    "pvt",
+    "hiera",
+    "focalnet",
+    "segformer",
+    "poolformer",
+    "swiftformer",
+    "cvt",
+)
 
 
 def recipe_names() -> list[str]:
@@ -29,7 +49,9 @@ def default_recipe(model: str) -> str:
     kind = model.lower()
     file = Path(model).expanduser() / "config.json"
     if file.is_file():
-        kind = str(json.loads(file.read_text(encoding="utf-8")).get("model_type", ""))
+        config = json.loads(file.read_text(encoding="utf-8"))
+        # timm's say which network they are of by another key.
+        kind = str(config.get("architecture") or config.get("model_type", "")).lower()
     return "vit" if any(family in kind for family in TRANSFORMERS) else "resnet"
 
 

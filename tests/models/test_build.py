@@ -228,6 +228,11 @@ class TestTimm:
             answer = {item["label"]: item["score"] for item in classify(str(path))}
             assert [answer[name] for name in ("blue", "green", "red")] == pytest.approx(expected, abs=1e-5)
 
+    @pytest.mark.parametrize(("family", "recipe"), [("timm-vit", "vit"), ("timm-resnet", "resnet"), ("pvt", "vit")])
+    def test_the_recipe_follows_the_network(self, family, recipe, tmp_path):
+        FAMILIES[family].save(tmp_path)
+        assert RunConfig.build(nested({"model": str(tmp_path)})).recipe == recipe
+
     def test_fitting_changes_only_what_was_asked_for(self):
         before = FAMILIES["timm-vit"].make_processor()
         after = fit_processor(before, 48, ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6]))

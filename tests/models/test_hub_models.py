@@ -10,14 +10,16 @@ import torch
 from conftest import processor
 from families import FAMILIES, SIZE, VIT
 from huggingface_hub import constants
+from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import ViTConfig, ViTForImageClassification, ViTModel
+from transformers import ViTConfig, ViTForImageClassification, ViTModel, pipeline
 
 from hf_cifar.config import RunConfig, nested
 from hf_cifar.errors import InputError
 from hf_cifar.models.build import build_model
-from hf_cifar.models.export import to_native
+from hf_cifar.models.export import save, to_native
 from hf_cifar.models.lineage import base_model_of
+from hf_cifar.models.processors import fit_processor
 from hf_cifar.models.zoo import locate_checkpoint, locate_model, locate_start, locate_weights
 from hf_cifar.training.stages import run
 from hf_cifar.training.start import find_start
@@ -148,6 +150,20 @@ def test_what_a_checkpoint_lacks_or_has_too_much(change, message, tmp_path):
     else:
         with pytest.raises(InputError, match=message):
             build_model(model_config(model=str(tmp_path)), CIFAR10, 0)
+
+
+def test_a_model_of_timm_that_was_saved_here_opens_from_the_hub(publish, tmp_path):
+    FAMILIES["timm-vit"].save(tmp_path / "published")
+    built = build_model(model_config(model=str(tmp_path / "published")), ["a", "b", "c"], 0)
+    save(built.model, fit_processor(built.processor, None, ([0.1] * 3, [0.3] * 3)), tmp_path / "model")
+    publish("user/timm-vit", tmp_path / "model")
+    classify = pipeline("image-classification", model="user/timm-vit")
+    assert classify.image_processor.data_config["mean"] == (0.1, 0.1, 0.1)
+    picture = Image.effect_noise((40, 30), 80).convert("RGB")
+    pixels = classify.image_processor(picture)["pixel_values"]
+    expected = built.model.eval()(pixels).logits.softmax(1)[0].tolist()
+    answer = {item["label"]: item["score"] for item in classify(picture)}
+    assert [answer[name] for name in "abc"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_locations():
