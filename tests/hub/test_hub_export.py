@@ -38,12 +38,13 @@ def names(folder: Path) -> set[str]:
 
 
 def test_it_holds_all_that_the_hub_needs_and_no_path_of_this_machine(as_if_opened, stage, trained):
+    (stage / "model" / "training_args.bin").write_bytes(b"")
     result = export.run_export(config(output_dir=str(stage.parent)))
     folder = stage / "export"
     assert result.export_dir == folder and set(result.files) == names(folder)
     assert result.summary()["bytes"] == sum((folder / name).stat().st_size for name in result.files)
     needed = {"config.json", "model.safetensors", "preprocessor_config.json", "README.md", "metrics.json", "run.yaml"}
-    assert needed <= names(folder)
+    assert needed <= names(folder) and "training_args.bin" not in names(folder)
     assert {name for name in names(folder) if name.startswith("examples/")} == {
         f"examples/{path.name}" for path in (stage / "examples").glob("*.png")
     }
