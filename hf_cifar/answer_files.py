@@ -111,13 +111,13 @@ def _columns(top_k: int) -> list[str]:
 
 
 def _row(image: str, predictions: list[dict[str, Any]]) -> list[Any]:
-    return [_text(image)] + [item[name] for item in predictions for name in ("label", "score")]
+    return [readable(image)] + [item[name] for item in predictions for name in ("label", "score")]
 
 
 def _write_json(file: IO[str], image: str, predictions: list[dict[str, Any]]) -> None:
-    print(json.dumps({"image": _text(image), "predictions": predictions}, ensure_ascii=False), file=file)
+    print(json.dumps({"image": readable(image), "predictions": predictions}, ensure_ascii=False), file=file)
 
 
-def _text(path: str) -> str:
+def readable(path: str) -> str:
     """A path as text that UTF-8 can hold; bytes of a file name that are none become �."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -14,7 +14,14 @@ import torch
 from PIL import Image
 
 from hf_cifar import processes
-from hf_cifar.answer_files import STANDARD_OUTPUT, WriteRow, answers_to_standard_output, check_output, open_answers
+from hf_cifar.answer_files import (
+    STANDARD_OUTPUT,
+    WriteRow,
+    answers_to_standard_output,
+    check_output,
+    open_answers,
+    readable,
+)
 from hf_cifar.config import RunConfig
 from hf_cifar.errors import InputError
 from hf_cifar.files import write_aside
@@ -107,7 +114,7 @@ class Predictor:
         self, checkpoint: str | os.PathLike[str], *, batch_size: int = BATCH_SIZE, use_cpu: bool = False
     ) -> None:
         location = locate_checkpoint(os.fspath(checkpoint))
-        self.name = location.name
+        self.name = location.full_name
         self.model, self.processor = load_checkpoint(location, use_cpu=use_cpu)
         self.batch_size = batch_size
         self.num_labels = int(self.model.config.num_labels or 0)
@@ -246,7 +253,7 @@ def run_prediction(config: RunConfig) -> PredictionResult:
                 path = str(answer.image)
                 if answer.fault:
                     say(f"skipped {path}: {answer.fault}")
-                    skipped.extend([{"image": path, "reason": answer.fault}][: SKIPPED_NAMED - len(skipped)])
+                    skipped.extend([{"image": readable(path), "reason": answer.fault}][: SKIPPED_NAMED - len(skipped)])
                     faults += 1
                 else:
                     write(path, answer.predictions)

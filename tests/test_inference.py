@@ -1,6 +1,8 @@
 import http.server
 import json
+import os
 import threading
+import time
 import weakref
 from functools import partial
 
@@ -29,7 +31,8 @@ FAULTS = {
 
 
 def save_model(folder, model, images):
-    model.config.id2label = dict(enumerate(NAMES[: model.config.num_labels]))
+    names = NAMES if model.config.num_labels <= len(NAMES) else [f"name {n}" for n in range(model.config.num_labels)]
+    model.config.id2label = dict(enumerate(names[: model.config.num_labels]))
     model.config.label2id = {name: number for number, name in model.config.id2label.items()}
     model.save_pretrained(folder)
     images.save_pretrained(folder)
@@ -144,6 +147,34 @@ def test_images_in_memory_and_a_single_one(photos, checkpoint):
     assert predictor.predict([]) == []
 
 
+def test_equal_scores_keep_the_order_of_the_labels(photos, tmp_path):
+    model = tiny_resnet(40)
+    with torch.no_grad():
+        model.classifier[1].weight.zero_()
+        model.classifier[1].bias.copy_(torch.arange(40) % 2)
+    model = save_model(tmp_path / "model", model, processor(16))
+    [found], [expected] = (Predictor(model).predict(photos / "mode-L.png"), reference(model, [photos / "mode-L.png"]))
+    assert [item["label"] for item in found] == [item["label"] for item in expected]
+    assert [item["label"] for item in found] == [f"name {number}" for number in (1, 3, 5, 7, 9)]
+
+
+def test_one_image_object_is_never_read_by_two_threads(photos, checkpoint, monkeypatch):
+    reading, clashes = [], []
+
+    def slow(image):
+        reading.append(image)
+        time.sleep(0.002)
+        clashes.append(len(reading) > 1)
+        reading.remove(image)
+        return image
+
+    monkeypatch.setattr(image_reading, "load_image", slow)
+    monkeypatch.setattr(inference, "reading_threads", lambda: 4)
+    image = Image.open(photos / "mode-RGB.png")
+    Predictor(checkpoint, batch_size=2).predict([image] * 32)
+    assert clashes == [False] * 32
+
+
 @pytest.mark.parametrize(("top_k", "count"), [(1, 1), (3, 3), (99, 5)])
 def test_top_k(photos, checkpoint, top_k, count):
     files = sorted(photos.glob("mode-*"))
@@ -170,9 +201,10 @@ def read_back(file):
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_each_format_holds_the_answers(photos, checkpoint, tmp_path, suffix, monkeypatch):
-    monkeypatch.setattr("hf_cifar.answer_files.ROWS_OF_GROUP", 10)
+    monkeypatch.setattr("hf_cifar.answer_files.ROWS_OF_GROUP", 8)
     output = tmp_path / "new" / f"answers{suffix}"
     files = sorted(photos.iterdir())
+    assert len(files) % 8
     result = run_prediction(request(checkpoint, [photos], output, top_k=3, batch_size=7))
     found = read_back(output)
     assert list(found) == [str(file) for file in files]
@@ -189,6 +221,17 @@ def test_each_format_holds_the_answers(photos, checkpoint, tmp_path, suffix, mon
         "skipped": [],
         "model": str(checkpoint),
     }
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_no_more_labels_than_the_model_has_and_any_file_name(photos, checkpoint, tmp_path, suffix):
+    name = os.fsencode(tmp_path) + b'/caf\xe9, "au\nlait".png'
+    with open(name, "wb") as file:
+        file.write((photos / "mode-L.png").read_bytes())
+    run_prediction(request(checkpoint, [os.fsdecode(name)], tmp_path / f"answers{suffix}", top_k=99))
+    [(path, predictions)] = read_back(tmp_path / f"answers{suffix}").items()
+    assert path == f'{tmp_path}/caf�, "au\nlait".png'
+    assert_same([predictions], reference(checkpoint, [photos / "mode-L.png"]))
 
 
 def test_answers_on_standard_output_are_json_lines(photos, checkpoint, capsys):
@@ -258,9 +301,13 @@ def test_a_run_without_a_readable_image_leaves_a_table_without_rows(broken, chec
 def test_the_summary_names_the_first_of_many(checkpoint, tmp_path):
     for number in range(30):
         (tmp_path / f"{number:02}.png").write_text("no image")
+    with open(os.fsencode(tmp_path) + b"/00\xe9.png", "wb"):
+        pass
     result = run_prediction(request(checkpoint, [tmp_path], tmp_path / "answers.csv"))
-    assert result.num_skipped == 30
-    assert [item["image"][-6:] for item in result.skipped] == [f"{number:02}.png" for number in range(10)]
+    assert result.num_skipped == 31
+    expected = ["00.png", "00�.png", *(f"{number:02}.png" for number in range(1, 9))]
+    assert [os.path.basename(item["image"]) for item in result.skipped] == expected
+    json.dumps(result.summary(), ensure_ascii=False).encode("utf-8")
 
 
 def test_an_image_that_the_processor_refuses_is_skipped(photos, checkpoint, monkeypatch):
@@ -287,11 +334,12 @@ def test_an_answer_that_is_no_number_is_a_fault(photos, tmp_path):
     assert answer.fault == "the model's answer is not a number"
 
 
-@pytest.mark.parametrize("output", ["answers.xlsx", "answers", "there.csv", ".", "there.csv/answers.csv"])
+@pytest.mark.parametrize("output", ["answers.xlsx", "answers", "there.csv", ".", "folder.csv", "there.csv/answers.csv"])
 def test_an_output_that_cannot_be_is_refused_before_a_model_is_loaded(photos, tmp_path, output):
     (tmp_path / "there.csv").write_text("mine")
+    (tmp_path / "folder.csv").mkdir()
     with pytest.raises(InputError, match="--output"):
-        run_prediction(request(tmp_path / "no-model", [photos], tmp_path / output))
+        run_prediction(request(tmp_path / "no-model", [photos], tmp_path / output, overwrite=output != "there.csv"))
     assert (tmp_path / "there.csv").read_text() == "mine"
 
 

@@ -40,6 +40,9 @@ def test_cached_dataset_and_weights_are_used_offline(no_network):
         ({"dataset": "user/flowers", "weights": "none"}, "dataset user/flowers is not cached"),
         ({"dataset": "digits", "model": "user/net"}, "model user/net is not cached"),
         ({"dataset": "digits", "weights": "user/net"}, "model user/net is not cached"),
+        ({"dataset": "digits", "weights": "user/net@v2"}, "model user/net@v2 is not cached"),
+        ({"dataset": "digits", "model": "vit-base"}, "model google/vit-base-patch16-224-in21k is not cached"),
+        ({"dataset": "digits", "stage": "finetune", "from_": "user/net@v2"}, "model user/net@v2 is not cached"),
         ({"dataset": "digits"}, "IMAGENET1K_V1 weights of resnet18 are not cached"),
     ],
 )
@@ -48,6 +51,27 @@ def test_what_is_out_of_reach_is_named_with_the_ways_out(no_network, values, wha
         preflight.check(config(**values))
     for way in ("--dataset DIR", "--weights FILE", "--recipe demo"):
         assert way in str(caught.value)
+
+
+@pytest.mark.parametrize("revision", ["v2", "refs/pr/1", "c" * 40])
+def test_of_a_model_the_revision_that_is_asked_for_must_be_cached(no_network, revision):
+    cached = no_network / "hf" / "hub" / "models--user--net"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text("a" * 40)
+    preflight.check(config(dataset="digits", model="user/net"))
+    with pytest.raises(InputError, match=f"model user/net@{revision} is not cached"):
+        preflight.check(config(dataset="digits", model=f"user/net@{revision}"))
+    if revision == "c" * 40:
+        (cached / "snapshots" / revision).mkdir(parents=True)
+    else:
+        (cached / "refs" / revision).parent.mkdir(parents=True, exist_ok=True)
+        (cached / "refs" / revision).write_text("b" * 40)
+    preflight.check(config(dataset="digits", model=f"user/net@{revision}"))
+
+
+def test_a_revision_of_a_dataset_has_a_flag_of_its_own(no_network):
+    with pytest.raises(InputError, match="use --dataset user/flowers --dataset-revision v2"):
+        preflight.check(config(dataset="user/flowers@v2", weights="none"))
 
 
 def test_local_work_asks_nothing_of_the_network(monkeypatch, image_folder, tiny_model):
@@ -65,5 +89,9 @@ def test_an_unreachable_server_is_found_out_without_waiting():
 
 
 def test_hub_ids():
-    assert connection.is_hub_id("google/vit-base-patch16-224")
-    assert not any(connection.is_hub_id(name) for name in ("cifar10", "a/b/c", "./a", "../shared", "/tmp/x"))
+    for name in ("google/vit-base-patch16-224", "a/b@main", "a/b@refs/pr/1", "a/b@v1.0", f"a/b@{'c' * 40}"):
+        assert connection.is_hub_id(name), name
+    names = ("cifar10", "a/b/c", "./a", "../shared", "/tmp/x", "a/b@", "a@v1", "a/b@v 1", "a/b@/x")
+    assert not any(connection.is_hub_id(name) for name in names)
+    assert connection.split_revision("a/b@refs/pr/1") == ("a/b", "refs/pr/1")
+    assert connection.split_revision("a/b") == ("a/b", None)

@@ -58,6 +58,14 @@ class ComparedRun:
         """The saved model that gave the answers: a folder, or a Hub id."""
         return str(self.metrics.get("model_dir") or self.folder.model)
 
+    @property
+    def training(self) -> dict[str, Any]:
+        """What is known of the training; an evaluated model may lie in the folder of the stage that trained it."""
+        if "train" in self.metrics:
+            return dict(self.metrics["train"])
+        beside = StageFolder(Path(self.model).expanduser().parent).done()
+        return dict(beside.get("train", {})) if beside else {}
+
 
 def find_runs(arguments: Sequence[str]) -> list[ComparedRun]:
     """The runs that `--runs` names, all measured on the same images.
@@ -173,8 +181,8 @@ def _difference(one: ComparedRun, other: ComparedRun) -> str | None:
     if len(wrong):
         at = wrong[0]
         return (
-            f"{len(wrong):,} images have other labels, such as image {one.index[at]}, which is "
-            f"{one.labels[at]!r} in the one and {other.labels[at]!r} in the other"
+            f"{len(wrong):,} of {len(one.labels):,} images have other labels, such as image {one.index[at]}, which is "
+            f"{one.labels[at]} in the one and {other.labels[at]} in the other"
         )
     return None
 

@@ -38,7 +38,7 @@ class ComparisonResult:
 
     @property
     def figure(self) -> Path:
-        """A PNG of accuracy against cost; it is not there where no run's model is."""
+        """A PNG of accuracy against cost; it is not there where no run's model could be loaded."""
         return self.output_dir / FIGURE_FILE
 
     def tables(self) -> list[Table]:
@@ -102,8 +102,7 @@ def compare(
         use_cpu: measure on the CPU even where there is an accelerator.
 
     Raises:
-        InputError: a run is not there, not done, named twice or measured on other images; a model that cannot be
-            loaded; or the folder is in use.
+        InputError: a run is not there, not done, named twice or measured on other images; or the folder is in use.
     """
     found = find_runs(runs)
     _refuse_folder(output_dir, overwrite)
@@ -139,23 +138,28 @@ def _refuse_folder(folder: Path, overwrite: bool) -> None:
 
 
 def _costs(runs: Sequence[ComparedRun], use_cpu: bool) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """For each run what its model costs; nothing where the model is no longer there."""
+    """For each run what its model costs; nothing where the model cannot be loaded any more."""
     # Heavy, and of no use to a request that is refused.
     from hf_cifar.evaluation.cost import measure_costs
     from hf_cifar.models.load import load_checkpoint
     from hf_cifar.models.zoo import locate_checkpoint
 
-    there = [run for run in runs if Path(run.model).is_dir() or "model_dir" in run.metrics]
-    say(f"measuring what {len(there)} models cost, in turn")
-    models = [load_checkpoint(locate_checkpoint(run.model), use_cpu=use_cpu) for run in there]
-    measured, how = measure_costs(models)
-    by_name = dict(zip([run.name for run in there], measured, strict=True))
+    models: dict[str, Any] = {}
+    for run in runs:
+        try:
+            models[run.name] = load_checkpoint(locate_checkpoint(run.model), use_cpu=use_cpu)
+        except InputError as error:
+            # What was measured of it can be compared all the same.
+            say(f"warning: what {run.name} costs is left out: {error}")
+    say(f"measuring what {len(models)} models cost, in turn")
+    measured, how = measure_costs(list(models.values()))
+    by_name = dict(zip(models, measured, strict=True))
     return [by_name.get(run.name, {}) for run in runs], how
 
 
 def _row(run: ComparedRun, cost: dict[str, Any]) -> dict[str, Any]:
     """A run as compare.json has it; null where it does not say, as those of older versions do not."""
-    test, train = run.metrics["test"], run.metrics.get("train", {})
+    test, train = run.metrics["test"], run.training
     robustness = run.metrics.get("robustness") or {}
     low, high = test["accuracy_ci95"]
     return {
@@ -184,17 +188,17 @@ def _pairs(runs: Sequence[ComparedRun]) -> list[dict[str, Any]]:
 
 def _notes(rows: list[dict[str, Any]], measurement: dict[str, Any], runs: Sequence[ComparedRun]) -> list[str]:
     """What must be known to read the tables, a sentence or two each."""
-    threads = f", {measurement['threads']} threads" if measurement["threads"] else ""
+    threads = f" (threads: {measurement['threads']})" if measurement["threads"] else ""
     notes = [
-        f"Time was measured on {measurement['device']}{threads} (torch {measurement['torch']}), the network alone in "
-        f"float32, the models in turn: medians of {measurement['rounds']} rounds. GFLOPs are those of convolutions "
-        "and matrix products; a multiplication and an addition are two. Training time is the whole stage, from reading "
-        "the data to saving, without an earlier stage, and without what a cache had or a run did before it was "
-        "resumed; peak memory is the GPU's where one was used, otherwise the process's."
+        f"Time was measured on {measurement['device']}{threads} with torch {measurement['torch']}: the network alone, "
+        f"in float32, the models in turn, medians of {measurement['rounds']} rounds. GFLOPs are those of convolutions "
+        "and matrix products; a multiplication and an addition are two. Training time is a stage's, with the "
+        "predictions of its validation and test images, without an earlier stage, and without what a cache had or a "
+        "run did before it was resumed; peak memory is the GPU's where one was used, otherwise the process's."
     ]
     without = [row["name"] for row in rows if row["gflops"] is None]
     if without:
-        notes.append(f"The saved model of {', '.join(without)} is gone: what it costs could not be measured.")
+        notes.append(f"The saved model of {', '.join(without)} could not be loaded: what it costs is blank.")
     asked = {run.name: run.metrics["robustness"] for run in runs if run.metrics.get("robustness")}
     if asked:
         notes.append(

@@ -140,12 +140,11 @@ def calibration(test: dict[str, Any]) -> list[str]:
     temperature = test.get("temperature")
     if temperature is None:
         return [*said, "No temperature is known for this model: fitting one takes a validation split."]
-    better = test["ece_calibrated"] < test["ece"]
     said.append(
-        f"Dividing its logits by {temperature:.3f}, a temperature fitted on validation, "
-        f"{'lowers' if better else 'does not lower'} that error: {percent(test['ece_calibrated'])}. The log-likelihood "
-        f"goes from {test['nll']:.4f} to {test['nll_calibrated']:.4f} nats; no answer changes. The temperature is in "
-        "the saved model's config.json (calibration_temperature); nothing applies it unasked."
+        f"Dividing its logits by {temperature:.3f}, a temperature fitted on validation, brings that error to "
+        f"{percent(test['ece_calibrated'])}, and the negative log-likelihood from {test['nll']:.4f} to "
+        f"{test['nll_calibrated']:.4f} nats; no answer changes. The temperature is in the saved model's config.json "
+        "(calibration_temperature); nothing applies it unasked."
     )
     return said
 

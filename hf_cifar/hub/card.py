@@ -179,6 +179,8 @@ def _made(data: CardData) -> str:
         )
     if data.config.finetune.from_ is not None:
         return f"fine-tuned from {how.start(data)}"
+    if data.random_weights:
+        return "trained from random weights"
     head = " and a new head" if str(data.train.get("start", "")).endswith("a new head") else ""
     return f"fine-tuned from {base}{head}"
 
@@ -203,6 +205,7 @@ def _robust(data: CardData) -> dict[str, Any] | None:
         "mean": percent(section["mean_corruption_accuracy"], count),
         "clean": percent(section["clean_accuracy"], count),
         "corruptions": len(section["corruptions"]),
+        "severities": max(len(values) for values in section["corruptions"].values()),
         "seed": section["seed"],
     }
 

@@ -217,7 +217,9 @@ class CardData:
     @property
     def hub_names(self) -> set[str]:
         """The names in the configuration that are the Hub's, and no local paths."""
-        origins = {str(stage.metrics["model"]) for stage in (self.stage, *([self.other] if self.other else []))}
+        stages = [self.stage, *([self.other] if self.other else [])]
+        # USER/NAME@REVISION, and what is said of it after a comma.
+        origins = {str(stage.metrics["model"]).partition(",")[0] for stage in stages}
         known = {self.base_model, self.dataset_id, *origins}
         return {name for name in known if name and "/" in name and " " not in name}
 

@@ -49,10 +49,13 @@ def base(data: CardData) -> str:
     """What the network was before this run, as a part of a sentence."""
     model = str(data.stage.metrics["model"])
     if data.random_weights:
-        return "random weights: nothing was pretrained"
+        return "random weights"
     if data.base_model:
         link = f"[{plain(data.base_model)}](https://huggingface.co/{data.base_model})"
-        return link if model.partition("@")[0] == data.base_model else f"{link} ({plain(model)})"
+        name, _, revision = model.partition("@")
+        if name != data.base_model:
+            return f"{link} ({plain(model)})"
+        return f"{link} at revision {code(revision)}" if revision else link
     if data.bundled_base:
         return "`resnet18-mini` (the backbone that ships with `hf_cifar`)"
     return f"local weights ({plain(model)})"

@@ -24,6 +24,7 @@ def limits(data: CardData) -> list[tuple[str, str]]:
         ),
         ("Same source", _same_source(data)),
         ("One run", _one_run(data)),
+        ("No gain", no_gain(data)),
         ("Weak classes", weakest(data)),
         ("Small images", small_images(data)),
         ("Wrong labels", label_noise(data)),
@@ -56,6 +57,19 @@ def _one_run(data: CardData) -> str:
     )
 
 
+def no_gain(data: CardData) -> str | None:
+    """That fine-tuning did not help, where it is so."""
+    if not data.lpft:
+        return None
+    before, after = (stage.metrics["test"]["accuracy"] for stage in data.stages)
+    if after > before:
+        return None
+    return (
+        f"Fine-tuning did not help here: the linear probe that it started from has {percent(before)} on the same test "
+        f"images, this model {percent(after)}."
+    )
+
+
 def weakest(data: CardData) -> str | None:
     """The classes of the lowest F1 and what they are taken for."""
     entries = sorted(data.test["per_class"].items(), key=lambda entry: (entry[1]["f1"], entry[0]))
@@ -67,9 +81,8 @@ def weakest(data: CardData) -> str | None:
     words = []
     for name, each in entries:
         wrong = f", most often taken for {plain(taken_for[name])}" if name in taken_for else ""
-        words.append(f"{plain(name)} (F1 {percent(each['f1'])}, recall {percent(each['recall'])}{wrong})")
-    far = "Far below the average" if _uneven(data) else "Lowest"
-    return f"{far}: {listed(words)}." if words else None
+        words.append(f"{plain(name)} ({percent(each['f1'])}, recall {percent(each['recall'])}{wrong})")
+    return f"Lowest F1, beside a mean of {percent(data.test['f1_macro'])}: {listed(words)}." if words else None
 
 
 def small_images(data: CardData) -> str | None:
@@ -115,7 +128,7 @@ def weak_base(data: CardData) -> str | None:
     if data.bundled_base:
         return (
             "The backbone is small (0.7 million parameters) and was pretrained on Tiny-ImageNet-200 alone, where it "
-            "has 26.47 % top-1: its features are far weaker than those of ImageNet weights. It is meant for demonstrations."
+            "has 26.47 % top-1: its features are far weaker than those of ImageNet weights. It is for demonstrations."
         )
     if "tiny-imagenet" in model.lower() or "tiny_imagenet" in model.lower():
         return (
@@ -140,8 +153,3 @@ def local_data(data: CardData) -> str | None:
             " Whether it holds CIFAR-10 bit for bit is not known; published figures may differ by tenths of a point."
         )
     return words
-
-
-def _uneven(data: CardData) -> bool:
-    """Whether the weakest class is far below the average."""
-    return min(each["f1"] for each in data.test["per_class"].values()) < data.test["f1_macro"] - 0.1

@@ -177,7 +177,7 @@ def log(stage: StageData) -> tuple[str, int] | None:
     kept = stage.metrics["train"]["chosen"].get("step")
     shown = history
     if len(shown) > MOST_ROWS:
-        shown = [row for row in history if row.get("validation_accuracy") or _is(row, kept)]
+        shown = [row for row in history if row.get("validation_accuracy")]
     if len(shown) > MOST_ROWS:
         every = math.ceil(len(shown) / MOST_ROWS)
         shown = [

@@ -32,6 +32,11 @@ HEAD_PLACES = (
 )
 
 
+def architecture(model: PreTrainedModel) -> str:
+    """What a user knows a network as: the name of its class, or timm's name of it."""
+    return str(getattr(model.config, "architecture", None) or type(model).__name__)
+
+
 def head_names(model: PreTrainedModel) -> list[str]:
     """The dotted names of the linear layers that make the logits: one, or several whose logits are averaged.
 
@@ -44,7 +49,7 @@ def head_names(model: PreTrainedModel) -> list[str]:
     found = known or _linear_layers(model)[-1:]
     if not found:
         raise InputError(
-            f"{type(model).__name__} has no linear classifier with {model.config.num_labels} outputs that could be "
+            f"{architecture(model)} has no linear classifier with {model.config.num_labels} outputs that could be "
             "trained: choose another --model"
         )
     return found
@@ -119,14 +124,17 @@ def layer_groups(model: PreTrainedModel) -> list[LayerGroup]:
     comes before the first block is a group of its own, and what comes after a block belongs to it. In a network
     without such a list, and in one that `group_backbone` was called for, the backbone is one group.
     """
-    groups: list[LayerGroup] = []
-    whole = getattr(model, _ONE_GROUP, False)
+    groups: list[list[_Piece]] = []
     for piece in _pieces(model, backbone_layers(model)):
-        if groups and (whole or not piece.is_block):
-            groups[-1].layers.extend(piece.layers)
+        if groups and (getattr(model, _ONE_GROUP, False) or not piece.is_block):
+            groups[-1].append(piece)
         else:
-            groups.append(LayerGroup(_largest(model, piece.layers), list(piece.layers)))
-    return [*groups, LayerGroup("head", head_names(model))]
+            groups.append([piece])
+    result = []
+    for found in groups:
+        layers = [layer for piece in found for layer in piece.layers]
+        result.append(LayerGroup(_largest(model, found[0].layers if found[0].is_block else layers), layers))
+    return [*result, LayerGroup("head", head_names(model))]
 
 
 def group_backbone(model: PreTrainedModel) -> None:
@@ -288,6 +296,7 @@ def features_and_logits(model: PreTrainedModel, pixel_values: torch.Tensor) -> t
 
     Raises:
         InputError: a layer of the head does not get one row an image.
+        ValueError: the model answers no logits.
     """
     caught: dict[int, list[torch.Tensor]] = {}
     layers = head(model).layers
@@ -296,13 +305,16 @@ def features_and_logits(model: PreTrainedModel, pixel_values: torch.Tensor) -> t
         for place, layer in enumerate(layers)
     ]
     try:
-        logits: torch.Tensor = model(pixel_values).logits
+        answer = model(pixel_values)
     finally:
         for hook in hooks:
             hook.remove()
+    logits = getattr(answer, "logits", None)
+    if logits is None:
+        raise ValueError(f"it answers {', '.join(answer)}, and no logits")
     shapes = [[tuple(inputs.shape) for inputs in caught.get(place, [])] for place in range(len(layers))]
     if any(len(found) != 1 or len(found[0]) != 2 for found in shapes):
         raise InputError(
-            f"the classifier of {type(model).__name__} gets inputs of shapes {shapes}, not one row of features an image"
+            f"the classifier of {architecture(model)} gets inputs of shapes {shapes}, not one row of features an image"
         )
     return torch.cat([caught[place][0] for place in range(len(layers))], dim=1), logits

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torchvision
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -16,7 +17,7 @@ from transformers import (
 
 from hf_cifar.config import ModelConfig
 from hf_cifar.errors import InputError, unknown_name
-from hf_cifar.models.anatomy import group_backbone, head_names, knows_head, layer_groups
+from hf_cifar.models.anatomy import architecture, group_backbone, head_names, knows_head, layer_groups
 from hf_cifar.models.lineage import base_model_of
 from hf_cifar.models.processors import fit_processor, output_size
 from hf_cifar.models.resize import resized
@@ -106,7 +107,7 @@ def on_device(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:
 
 def _tried(built: BuiltModel, size: tuple[int, int]) -> BuiltModel:
     """The model with what a pass of random images has shown of it."""
-    model, kind = built.model, type(built.model).__name__
+    model, kind = built.model, architecture(built.model)
     trial = run_trial(model, size)
     remarks = []
     if not knows_head(model):
@@ -116,6 +117,9 @@ def _tried(built: BuiltModel, size: tuple[int, int]) -> BuiltModel:
         remarks.append(f"images do not pass through the layers of {kind} in the order of their names")
     if len(layer_groups(model)) == 2:
         remarks.append(f"the backbone of {kind} is one layer group: it is unfrozen, and decays, as a whole")
+    dropout = max([module.p for module in model.modules() if isinstance(module, nn.Dropout)], default=0.0)
+    if dropout > 0.9:  # as transformers' MobileNetV1 has by default
+        remarks.append(f"warning: {kind} has a dropout of {dropout:g}, with which fine-tuning hardly learns")
     return replace(built, probe_fault=trial.probe_fault, remarks=tuple(remarks))
 
 
@@ -172,7 +176,15 @@ def _native(location: Location, weights: Location | None, labels: dict[str, Any]
         return BuiltModel(model, processor, f"{origin}, random weights")
     if weights.kind not in ("file", "folder"):
         raise InputError(f"--weights {weights.name} with --model {location.name}: give a file, a folder or none")
-    load_checked(model, read_weights(Path(weights.name)), head_names(model), f"--weights {weights.name}")
+    # By transformers: the names in a file are not those in memory in some families, such as ViT.
+    model, info = type(model).from_pretrained(
+        None,
+        config=config,
+        state_dict=read_weights(Path(weights.name)),
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    _check_loaded(model, info, f"--weights {weights.name}")
     return BuiltModel(model, processor, f"{origin}, weights from {Path(weights.name).name}", base_model_of(weights))
 
 
@@ -196,12 +208,13 @@ def _check_loaded(model: PreTrainedModel, info: dict[str, Any], source: str) -> 
     """
     of_head = tuple(head_names(model))
     unknown = [str(key) for key in info["unexpected_keys"] if not OTHER_PARTS & set(str(key).split("."))]
-    faults = [key for key in (*map(str, info["missing_keys"]), *unknown) if not key.startswith(of_head)]
+    missing = [str(key) for key in info["missing_keys"] if not str(key).endswith("num_batches_tracked")]
+    faults = [key for key in (*missing, *unknown) if not key.startswith(of_head)]
     faults += [str(key[0]) for key in info["mismatched_keys"] if not str(key[0]).startswith(of_head)]
     if faults:
         raise InputError(
-            f"{source} does not fit {type(model).__name__}: {len(faults)} tensors besides the classifier are missing, "
-            f"unknown or of another shape (such as {sorted(faults)[0]})"
+            f"{source} does not fit {architecture(model)}: {len(faults)} tensors besides the classifier are missing, "
+            f"unknown or of another shape (such as {sorted(faults)[0]}); see --model"
         )
 
 

@@ -47,9 +47,9 @@ def _of_card(card: Path) -> str | None:
     """The base model in the header of a model card, where it is one model of the Hub."""
     if not card.is_file():
         return None
-    _, _, rest = card.read_text(encoding="utf-8", errors="replace").partition("---\n")
+    before, _, rest = card.read_text(encoding="utf-8", errors="replace").partition("---\n")
     try:
-        header = yaml.safe_load(rest.partition("\n---")[0])
+        header = None if before else yaml.safe_load(rest.partition("\n---")[0])
     except yaml.YAMLError:
         return None
     found = header.get("base_model") if isinstance(header, dict) else None

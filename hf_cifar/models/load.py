@@ -26,7 +26,7 @@ def load_checkpoint(location: Location, *, use_cpu: bool = False) -> tuple[PreTr
     """
     name = location.name
     # trust_remote_code=False: nothing of a checkpoint is run, and nobody is asked whether it may be.
-    source: dict[str, Any] = {"revision": getattr(location, "revision", None), "trust_remote_code": False}
+    source: dict[str, Any] = {"revision": location.revision, "trust_remote_code": False}
     try:
         config = AutoConfig.from_pretrained(name, **source)
     except Exception as error:

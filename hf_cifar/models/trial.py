@@ -8,10 +8,10 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hf_cifar.errors import InputError
-from hf_cifar.models.anatomy import features_and_logits, head, layer_groups
+from hf_cifar.models.anatomy import architecture, features_and_logits, head, layer_groups
 
 # What networks raise for images of a size that they do not take.
-NETWORK_FAILS = (RuntimeError, ValueError, AssertionError, IndexError)
+NETWORK_FAILS = (RuntimeError, ValueError, TypeError, AssertionError, AttributeError, LookupError)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def run_trial(model: PreTrainedModel, size: tuple[int, int]) -> Trial:
         size: height and width of the images, in pixels.
 
     Raises:
-        InputError: the network does not take images of this size.
+        InputError: the network does not take images of this size, or answers no logits.
     """
     trained = copy.deepcopy(model).eval()
     head(trained).renew(seed=1)  # whatever the head, so that a head of zeros proves nothing
@@ -54,14 +54,14 @@ def run_trial(model: PreTrainedModel, size: tuple[int, int]) -> Trial:
         return Trial(str(error), _rises(calls))
     except NETWORK_FAILS as error:
         raise InputError(
-            f"{type(model).__name__} does not take images of {size[0]} x {size[1]} pixels "
-            f"({' '.join(str(error).split())[:200]})"
+            f"{architecture(model)} does not work on images of {size[0]} x {size[1]} pixels "
+            f"({' '.join(str(error).split())[:200]}): choose another --image-size or --model"
         ) from error
     return Trial(_fault(trained, features, logits), _rises(calls))
 
 
 def _fault(model: PreTrainedModel, features: torch.Tensor, logits: torch.Tensor) -> str | None:
-    kind = type(model).__name__
+    kind = architecture(model)
     if any(layer.bias is None for layer in head(model).layers):
         return f"the classifier of {kind} has no bias, which a probe trains"
     expected = head(model)(features)

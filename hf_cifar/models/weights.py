@@ -74,6 +74,17 @@ def load_checked(model: nn.Module, state: dict[str, torch.Tensor], heads: Sequen
     model.load_state_dict(mine, strict=False)
 
 
+def put_weights(model: nn.Module, state: dict[str, torch.Tensor]) -> None:
+    """Give a model other weights, between two passes of images.
+
+    Networks of LeViT's kind keep tables of their weights in eval mode, and make them anew only after training mode.
+    """
+    model.load_state_dict(state)
+    mode = model.training
+    model.train()
+    model.train(mode)
+
+
 def _weights_file(path: Path) -> Path:
     if path.is_file():
         return path

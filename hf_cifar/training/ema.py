@@ -11,6 +11,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_cifar import processes
+from hf_cifar.models.weights import put_weights
 
 FILE = "ema.safetensors"
 
@@ -44,11 +45,11 @@ class WeightAverage(TrainerCallback):
     def in_place(self) -> Iterator[None]:
         """Within it the model has the averaged weights."""
         own = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-        self.model.load_state_dict(self.average)
+        put_weights(self.model, self.average)
         try:
             yield
         finally:
-            self.model.load_state_dict(own)
+            put_weights(self.model, own)
 
     def save(self, folder: Path) -> None:
         """Put the average into a checkpoint."""

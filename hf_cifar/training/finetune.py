@@ -20,6 +20,7 @@ from hf_cifar.evaluation.figures import augmentation_figure
 from hf_cifar.files import write_csv
 from hf_cifar.models.anatomy import find_layers, layer_groups, layers_outside
 from hf_cifar.models.build import on_device
+from hf_cifar.models.weights import put_weights
 from hf_cifar.progress import say
 from hf_cifar.run_folder import StageFolder
 from hf_cifar.training.callbacks import EarlyStoppingCallback, EpochCallback, HistoryCallback, ProgressCallback
@@ -247,7 +248,7 @@ class Finetune:
                 strength = float(self.options.interpolate)
             end = interpolate(start, {name: value.to(model.device) for name, value in end.items()}, strength)
             chosen["interpolation"] = strength
-        model.load_state_dict(end)
+        put_weights(model, end)
         return chosen
 
     def _divide_batch(self) -> None:

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.evaluation.predict import predict_logits
+from hf_cifar.models.weights import put_weights
 from hf_cifar.training.grid import best_of, score
 
 STRENGTHS = tuple(round(0.1 * number, 1) for number in range(11))
@@ -51,7 +52,7 @@ def choose_strength(
     validation.refuse_test("the interpolation strength")
     scores: list[tuple[float, float]] = []
     for strength in STRENGTHS:
-        model.load_state_dict(interpolate(start, end, strength))
+        put_weights(model, interpolate(start, end, strength))
         logits: np.ndarray = predict_logits(model, processor, validation, f"interpolation {strength:g}")
         scores.append(score(logits, validation.targets))
     best = best_of(scores)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from hf_cifar import processes
@@ -132,6 +132,10 @@ class StageTrainer(Trainer):
             Interrupted: a signal came; a checkpoint was made.
             TrainingError: the loss or the weights are no longer numbers.
         """
+        if self.resume is not None and isinstance(self.model, PreTrainedModel):
+            # Trainer takes the tensors of a checkpoint by their names in its file, which in some families, such as
+            # ViT, are not those of the model: it would go on from other weights, with no more than a warning.
+            self.model.load_state_dict(type(self.model).from_pretrained(self.resume).state_dict())
         try:
             self.train(resume_from_checkpoint=str(self.resume) if self.resume else None)
         finally:

@@ -24,7 +24,7 @@ from hf_cifar.evaluation.figures import (
     robustness_figure,
     save_figures,
 )
-from hf_cifar.evaluation.figures.style import plain, short
+from hf_cifar.evaluation.figures.style import picture, plain, short
 
 NAMES = ["ape", "bee", "cat", "dog"]
 SECTION = section_of(*made_up(), NAMES, temperature=1.4)
@@ -90,20 +90,30 @@ def test_a_figure_neither_uses_nor_changes_the_settings_of_a_notebook(name, tmp_
     assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "theirs.png").read_bytes()
 
 
-def test_threads_draw_the_same(tmp_path):
-    some = ("per class", "curves")
+def test_two_threads_draw_in_turn_and_leave_the_settings_as_they_were(tmp_path):
+    entered, first_is_done = threading.Event(), threading.Event()
 
-    def draw(number: int) -> None:
-        for name in some:
-            DRAWN[name](tmp_path / f"{number}-{name}.png")
+    def second() -> None:
+        with picture(tmp_path / "second.png", 3, 2, "second") as figure:
+            entered.set()
+            first_is_done.wait(10)
+            figure.add_axes((0.2, 0.2, 0.6, 0.6)).plot([1, 2])
 
-    threads = [threading.Thread(target=draw, args=(number,)) for number in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    thread = threading.Thread(target=second)
+    with matplotlib.rc_context({"axes.facecolor": "red"}):
+        with picture(tmp_path / "first.png", 3, 2, "first"):
+            thread.start()
+            entered.wait(0.3)  # it must not get in now: it would draw on with the notebook's settings
+        first_is_done.set()
         thread.join()
-    for name in some:
-        assert len({(tmp_path / f"{number}-{name}.png").read_bytes() for number in range(3)}) == 1
+        assert matplotlib.rcParams["axes.facecolor"] == "red"
+    second()
+    content = (tmp_path / "second.png").read_bytes()
+    thread = threading.Thread(target=second)
+    with matplotlib.rc_context({"axes.facecolor": "red"}):
+        thread.start()
+        thread.join()
+    assert (tmp_path / "second.png").read_bytes() == content
 
 
 @functools.cache
@@ -275,6 +285,7 @@ def test_rows_without_validation_are_left_out_of_its_lines(figures, tmp_path):
     curves_figure(tmp_path / "it.png", history)
     loss, scores, _ = figures[0].axes
     assert [len(line) for line in curves_of(loss)] == [3, 2]
+    assert scores.get_xlim() == loss.get_xlim()
     assert [len(line) for line in curves_of(scores)] == [2, 2]
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torchvision
+from families import FAMILIES
 from safetensors.torch import save_file
 from transformers import AutoImageProcessor
 
@@ -10,6 +11,8 @@ from hf_cifar.config import ModelConfig
 from hf_cifar.errors import InputError
 from hf_cifar.models.build import build_model
 from hf_cifar.models.export import to_native
+from hf_cifar.models.weights import put_weights
+from hf_cifar.training.ema import WeightAverage
 
 NAMES = ["ape", "bee", "cat"]
 
@@ -92,7 +95,7 @@ def test_native_folder_of_another_shape_is_refused(tiny_model, tmp_path):
 
     model = tiny_resnet()
     save_file({f"x.{name}": tensor for name, tensor in model.state_dict().items()}, tmp_path / "w.safetensors")
-    with pytest.raises(InputError, match="does not fit the architecture"):
+    with pytest.raises(InputError, match=r"does not fit ResNetForImageClassification: .* tensors .* missing"):
         build(str(tiny_model), tmp_path / "w.safetensors")
 
 
@@ -138,3 +141,40 @@ def test_bundled_backbone_loads_whole():
     )
     assert all(value.dtype == torch.float32 for value in built.model.parameters())
     assert sum(file.stat().st_size for file in (BUNDLED / "resnet18-mini").iterdir()) < 3_000_000
+
+
+@torch.no_grad()
+def test_weights_that_are_put_into_levit_are_those_it_answers_with():
+    """It keeps tables of its weights in eval mode, which `load_state_dict` leaves as they are."""
+    model, other = FAMILIES["levit"].make(seed=1), FAMILIES["levit"].make(seed=2)
+    images = torch.randn(2, 3, 64, 64)
+    expected = other(images).logits
+    model(images)
+    put_weights(model, other.state_dict())
+    assert not model.training
+    assert torch.equal(model(images).logits, expected)
+
+    average = WeightAverage(model, 0.5)
+    average.average = FAMILIES["levit"].make(seed=1).state_dict()
+    with average.in_place():
+        assert torch.equal(model(images).logits, FAMILIES["levit"].make(seed=1)(images).logits)
+    assert torch.equal(model(images).logits, expected)
+
+
+@pytest.mark.parametrize("family", ["vit", "swin", "timm-vit", "efficientnet"])
+@pytest.mark.parametrize("form", ["folder", "file of the tensors in memory", "file of a base model"])
+def test_weights_of_a_native_model_by_the_names_of_files_and_of_memory(family, form, tmp_path):
+    FAMILIES[family].save(tmp_path / "model", seed=1)
+    other = FAMILIES[family].save(tmp_path / "other", seed=2)
+    path = tmp_path / "other"
+    if form != "folder":
+        state = other.state_dict()
+        if form == "file of a base model":
+            prefix = f"{other.base_model_prefix}."
+            state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        path = tmp_path / "weights.pth"
+        torch.save(state, path)
+    model = build_model(ModelConfig(model=str(tmp_path / "model"), weights=str(path)), NAMES, 0).model
+    heads = FAMILIES[family].head
+    ours = {name: value for name, value in model.state_dict().items() if not name.startswith(heads)}
+    assert ours and all(torch.equal(value, other.state_dict()[name]) for name, value in ours.items())

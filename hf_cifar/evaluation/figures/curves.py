@@ -148,7 +148,7 @@ def _draw(axis: Any, panel: Panel, height: float) -> None:
         axis.plot(
             across,
             up,
-            color=_colour(panel, number),
+            color=INK if name == panel.strong else _colour(panel, number),
             linestyle="-" if panel.ordered else STYLES[number % len(STYLES)],
             linewidth=weight,
             marker="o" if few else None,

@@ -11,7 +11,7 @@ from hf_cifar.evaluation.figures.style import (
     INK,
     MUTED,
     ORANGE,
-    SKY,
+    PALE,
     SMALL,
     WIDTH,
     axes,
@@ -49,7 +49,7 @@ def per_class_figure(path: Path, section: dict[str, Any]) -> None:
         intervals = np.array([recall_interval(figures) for _, figures in shown])
         present = np.array([figures["num_examples"] > 0 for _, figures in shown])
         precision = np.array([figures["precision"] for _, figures in shown])
-        axis.barh(places[present], recall[present], 0.62, color=SKY, edgecolor=BLUE, linewidth=0.7)
+        axis.barh(places[present], recall[present], 0.62, color=PALE, edgecolor=BLUE, linewidth=0.7)
         axis.hlines(places[present], *intervals[present].T, color=INK, linewidth=1.2)
         diamonds = axis.scatter(
             precision[present],
@@ -71,7 +71,7 @@ def per_class_figure(path: Path, section: dict[str, Any]) -> None:
         axis.tick_params(axis="y", length=0)
         key = ["recall and 95 % interval", "precision"]
         figure.legend(
-            [Patch(facecolor=SKY, edgecolor=BLUE, linewidth=0.7), diamonds],
+            [Patch(facecolor=PALE, edgecolor=BLUE, linewidth=0.7), diamonds],
             key,
             loc="upper left",
             bbox_to_anchor=(0, 1 - 0.4 / total),

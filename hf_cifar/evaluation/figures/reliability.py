@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_cifar.evaluation.figures.style import BLUE, INK, MUTED, ORANGE, SKY, VERMILION, WIDTH, axes, picture
+from hf_cifar.evaluation.figures.style import BLUE, INK, MUTED, ORANGE, PALE, VERMILION, WIDTH, axes, picture
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -38,7 +38,7 @@ def _accuracies(axis: Any, bins: Bins, after: Bins | None, temperature: float | 
     wide = np.array([entry["high"] - entry["low"] for entry in filled])
     accuracy = np.array([entry["accuracy"] for entry in filled])
     confidence = np.array([entry["confidence"] for entry in filled])
-    bars = axis.bar(left, accuracy, wide, align="edge", color=SKY, edgecolor=BLUE, linewidth=0.7)
+    bars = axis.bar(left, accuracy, wide, align="edge", color=PALE, edgecolor=BLUE, linewidth=0.7)
     hatched = {"facecolor": "none", "edgecolor": VERMILION, "linewidth": 0, "hatch": "/////"}
     gaps = axis.bar(left, confidence - accuracy, wide, accuracy, align="edge", **hatched)
     (even,) = axis.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
@@ -57,7 +57,7 @@ def _accuracies(axis: Any, bins: Bins, after: Bins | None, temperature: float | 
 
 def _shares(axis: Any, bins: Bins, after: Bins | None) -> None:
     """How many of the images have each confidence."""
-    for entries, style in ((bins, {"fill": True, "color": SKY, "edgecolor": BLUE}), (after, {"color": ORANGE})):
+    for entries, style in ((bins, {"fill": True, "color": PALE, "edgecolor": BLUE}), (after, {"color": ORANGE})):
         if entries is None:
             continue
         counts = np.array([entry["count"] for entry in entries])

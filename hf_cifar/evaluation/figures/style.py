@@ -22,6 +22,7 @@ WIDTH = 3.6  # inches; a phone shows them at 90 dots (of CSS) an inch, so that 8
 DPI = 180
 SMALL = 8  # points
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6470", "#e3e6ea", "#ffffff"
+PALE = "#c3e0f3"  # under marks that are read in grey too
 BLUE, ORANGE, VERMILION, SKY, GREEN, PURPLE = "#0072B2", "#E69F00", "#D55E00", "#56B4E9", "#009E73", "#CC79A7"
 _LOCK = threading.RLock()
 

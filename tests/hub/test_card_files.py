@@ -1,0 +1,102 @@
+"""The card of a run as a file among others: its bytes, its pictures, its snippets."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import processor, tiny_resnet
+from huggingface_hub import ModelCard
+from PIL import Image
+from transformers import pipeline
+
+from hf_cifar.errors import InputError
+from hf_cifar.hub.card import render_card, write_card
+from hf_cifar.training.stages import run as train
+from hub.card_checks import check
+from hub.made_run import CIFAR10, TEST, make_run
+
+
+@pytest.fixture(scope="module")
+def lpft(tmp_path_factory) -> Path:
+    return make_run(tmp_path_factory.mktemp("runs") / "lpft", robustness=True)
+
+
+def test_the_same_bytes_wherever_the_run_lies(tmp_path, lpft, monkeypatch):
+    card = render_card(lpft / "finetune")
+    shutil.copytree(lpft, tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    assert render_card(Path("elsewhere/finetune")) == card
+    monkeypatch.chdir(tmp_path / "elsewhere" / "finetune")
+    assert render_card(Path(".")) == card
+
+
+def test_pictures_come_along(tmp_path, lpft):
+    write_card(lpft / "finetune", tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert card == render_card(lpft / "finetune")
+    links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", card)
+    links += [item["src"] for item in ModelCard(card).data.widget]
+    assert len(set(links)) == 5 + 3
+    for link in links:
+        assert (tmp_path / "model" / link).read_bytes() == (lpft / "finetune" / link).read_bytes()
+    files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
+    assert len(files) == 1 + 5 + 3
+
+
+def test_without_torch_and_without_a_network(lpft):
+    code = (
+        "import sys, socket; socket.socket.connect = None; from pathlib import Path\n"
+        "from hf_cifar.hub.card import render_card\n"
+        f"render_card(Path({str(lpft / 'finetune')!r}))\n"
+        "assert not {'torch', 'transformers', 'datasets', 'matplotlib'} & set(sys.modules), 'heavy'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_stage_is_refused(tmp_path, lpft):
+    with pytest.raises(InputError, match="holds no training stage that is done"):
+        render_card(tmp_path)
+    shutil.copytree(lpft, tmp_path / "run")
+    (tmp_path / "run" / "evaluate").mkdir()
+    (tmp_path / "run" / "evaluate" / "metrics.json").write_text(json.dumps({"stage": "evaluate", "test": TEST}))
+    with pytest.raises(InputError, match="holds no training stage that is done"):
+        render_card(tmp_path / "run" / "evaluate")
+
+
+def test_the_snippets_print_what_the_card_says(tmp_path, capsys, monkeypatch):
+    run = make_run(tmp_path / "run", names=CIFAR10[:5], stages=("probe",), examples=1)
+    model, folder = tiny_resnet(5), run / "probe" / "model"
+    model.config.id2label = dict(enumerate(CIFAR10[:5]))
+    model.config.calibration_temperature = 2.0
+    model.save_pretrained(folder)
+    processor(16).save_pretrained(folder)
+    picture = run / "probe" / "examples" / "0-image.png"
+    Image.radial_gradient("L").convert("RGB").save(picture)
+    output = pipeline("image-classification", model=str(folder))(str(picture))
+    example = {"file": picture.name, "index": 0, "label": CIFAR10[0], "output": output}
+    (picture.parent / "examples.json").write_text(json.dumps([example]))
+    write_card(run / "probe", folder)
+    card = (folder / "README.md").read_text()
+    use, calibration = re.findall(r"```python\n(.*?)```", card, flags=re.S)
+    monkeypatch.chdir(folder)
+    names: dict = {}
+    exec(use, names)
+    assert capsys.readouterr().out == re.search(r"```\n(\{'label'.*?)```", card, flags=re.S)[1]
+    exec(calibration, names)
+    scores = [next(each["score"] for each in output if each["label"] == name) for name in CIFAR10[:5]]
+    roots = [score**0.5 for score in scores]  # softmax of half the logits
+    assert names["probabilities"][0].tolist() == pytest.approx([root / sum(roots) for root in roots], abs=1e-5)
+
+
+def test_the_card_of_a_real_run(configure, tmp_path):
+    result = train(configure(stage="lpft", num_train_epochs=1, image_size=16))
+    for stage in ("probe", "finetune"):
+        card = render_card(result.output_dir / stage)
+        check(card)
+        assert str(tmp_path) not in card
+        assert f"{result.metrics['test']['num_examples']} test images" in card
