@@ -11,6 +11,7 @@ import pandas
 import pyarrow.parquet as pq
 import pytest
 import torch
+from families import FAMILIES
 from safetensors.torch import load_file
 
 from hf_cifar import processes
@@ -120,3 +121,11 @@ def test_every_item_is_in_one_share(monkeypatch):
             monkeypatch.setenv("WORLD_SIZE", "3")
             shares += processes.share(total)
         assert shares == list(range(total))
+
+
+def test_two_processes_train_a_network_with_parameters_that_no_answer_depends_on(image_folder, tmp_path):
+    """DINOv2 has a mask token, which only its pretraining used."""
+    FAMILIES["dinov2"].save(tmp_path / "model")
+    flags = ["--stage", "finetune", "--dataset", image_folder, "--model", tmp_path / "model", "--num-train-epochs", 2]
+    done = launched(LAUNCHERS["torchrun"], *flags, "--train-batch-size", 20, "--output-dir", tmp_path / "run")
+    assert done.returncode == 0, done.stderr

@@ -58,6 +58,7 @@ class BuiltModel:
         origin: where the weights come from, in words.
         base_model: the Hub id that the weights go back to; None where there is none.
         probe_fault: why the model cannot be probed; None where it can.
+        unused: whether it has parameters that no answer depends on; known where there are several processes.
         remarks: what a user must know of how its layers were recognised, one line each.
     """
 
@@ -66,6 +67,7 @@ class BuiltModel:
     origin: str
     base_model: str | None = None
     probe_fault: str | None = None
+    unused: bool = False
     remarks: tuple[str, ...] = ()
 
 
@@ -119,7 +121,7 @@ def _tried(built: BuiltModel, size: tuple[int, int]) -> BuiltModel:
     dropout = max([module.p for module in model.modules() if isinstance(module, nn.Dropout)], default=0.0)
     if dropout > 0.9:  # as transformers' MobileNetV1 has by default
         remarks.append(f"warning: {kind} has a dropout of {dropout:g}, with which fine-tuning hardly learns")
-    return replace(built, probe_fault=trial.probe_fault, remarks=tuple(remarks))
+    return replace(built, probe_fault=trial.probe_fault, unused=trial.unused, remarks=tuple(remarks))
 
 
 def _torchvision(arch: str, weights: Location, labels: dict[str, Any]) -> BuiltModel:

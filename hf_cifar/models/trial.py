@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from hf_cifar import processes
 from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import architecture, features_and_logits, head, layer_groups
 
@@ -21,13 +22,15 @@ class Trial:
     Attributes:
         probe_fault: why a head trained on features would not be this model; None where it would.
         in_order: whether images pass through the layer groups in their order.
+        unused: whether there are parameters that no answer depends on, such as a mask token; it costs a backward pass
+            to know, and only several processes must know it.
     """
 
     probe_fault: str | None
     in_order: bool
+    unused: bool
 
 
-@torch.no_grad()
 def run_trial(model: PreTrainedModel, size: tuple[int, int]) -> Trial:
     """Pass two random images through a copy of a classifier.
 
@@ -48,18 +51,24 @@ def run_trial(model: PreTrainedModel, size: tuple[int, int]) -> Trial:
         for layer in _leaves(trained, group.layers):
             layer.register_forward_hook(lambda *_, place=place: calls.append(place))
     pixels = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(trained.device)
+    several = processes.count() > 1
     try:
-        features, logits = features_and_logits(trained, pixels)
+        with torch.set_grad_enabled(several):
+            features, logits = features_and_logits(trained, pixels)
+            if several:
+                logits.sum().backward()
     except InputError as error:
-        return Trial(str(error), _rises(calls))
+        return Trial(str(error), _rises(calls), unused=True)
     except NETWORK_FAILS as error:
         raise InputError(
             f"{architecture(model)} does not work on images of {size[0]} x {size[1]} pixels "
             f"({' '.join(str(error).split())[:200]}): choose another --image-size or --model"
         ) from error
-    return Trial(_fault(trained, features, logits), _rises(calls))
+    unused = several and any(one.requires_grad and one.grad is None for one in trained.parameters())
+    return Trial(_fault(trained, features.detach(), logits.detach()), _rises(calls), unused)
 
 
+@torch.no_grad()
 def _fault(model: PreTrainedModel, features: torch.Tensor, logits: torch.Tensor) -> str | None:
     kind = architecture(model)
     if any(layer.bias is None for layer in head(model).layers):

@@ -94,6 +94,8 @@ class Finetune:
         self.label_names = label_names
         self.folder = folder
         self.arguments = finetune_arguments(config, folder)
+        if start.unused:
+            self.arguments.ddp_find_unused_parameters = True
         if self.options.interpolate != "none" and not start.trained_head:
             raise InputError(
                 f"--interpolate {self.options.interpolate} needs a start with a trained head: --stage lpft, or --from"

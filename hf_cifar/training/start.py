@@ -27,6 +27,7 @@ class Start:
         weights: where the weights come from, in words: what `metrics.json` calls the model.
         base_model: the Hub id that they go back to; None where there is none.
         trained_head: whether the head has been trained for these labels.
+        unused: whether the model has parameters that no answer depends on; known where there are several processes.
         processor: the image processor that the weights were trained with.
         load: makes the model, float32, the same one at every call.
     """
@@ -35,6 +36,7 @@ class Start:
     weights: str
     base_model: str | None
     trained_head: bool
+    unused: bool
     processor: Any
     load: Callable[[], PreTrainedModel]
 
@@ -69,7 +71,7 @@ def find_start(config: RunConfig, label_names: list[str]) -> Start:
     for remark in first.remarks:
         say(remark)
     weights = metrics_beside(model.model).get("model", first.origin)
-    return Start(origin, weights, first.base_model, trained, first.processor, lambda: build().model)
+    return Start(origin, weights, first.base_model, trained, first.unused, first.processor, lambda: build().model)
 
 
 def warn_of_leak(config: RunConfig, splits: Splits) -> None:

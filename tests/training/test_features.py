@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import processor, scramble_statistics, tiny_resnet, write_images
+from families import FAMILIES
 
 from hf_cifar.config import DataConfig
 from hf_cifar.data.images import LabeledImages
@@ -162,3 +163,18 @@ def test_a_lost_part_is_computed_again(cache, train):
     for part in cache.folder.glob("*/part-*"):
         shutil.rmtree(part)
     assert cache.features(train).images_read == 60
+
+
+def test_what_a_configuration_changes_in_the_features_is_in_the_key_and_labels_are_not():
+    family = FAMILIES["vit"]
+    weights = family.make().state_dict()
+
+    def key(**changes) -> str:
+        model = family.make(**changes)
+        model.load_state_dict(
+            {**weights, **{name: model.state_dict()[name] for name in weights if "classifier" in name}}
+        )
+        return FeatureCache(model, family.make_processor()).backbone_key
+
+    assert key(layer_norm_eps=0.1) != key()
+    assert key(labels={0: "a", 1: "b"}) == key()
