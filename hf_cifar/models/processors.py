@@ -3,6 +3,7 @@
 Those of timm keep everything in the model's own configuration, and take no part in saving.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from transformers import PreTrainedModel
 
 from hf_cifar.errors import InputError
 
+CONFIG_FILE = "config.json"
 PROCESSOR_FILE = "preprocessor_config.json"
 IMAGE_SIDE = 48  # pixels, of an image that only shows what a processor makes of it
 # What timm's processor computes with: timm's name of each value.
@@ -82,10 +84,14 @@ def save_with(processor: Any, model: PreTrainedModel, folder: Path) -> None:
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
         return
-    # It is read from the model's configuration; its own file is what others look for, and says what class it is.
+    # It is read from the model's configuration.
     model.config.pretrained_cfg = {**(getattr(model.config, "pretrained_cfg", None) or {}), **processor.data_config}
     model.save_pretrained(folder)
+    # What every other model's folder has, and others look for: a processor's file, and labels by their numbers.
     (folder / PROCESSOR_FILE).write_text(processor.to_json_string(), encoding="utf-8")
+    config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    labels = {"id2label": model.config.id2label, "label2id": model.config.label2id}
+    (folder / CONFIG_FILE).write_text(json.dumps({**config, **labels}, indent=2) + "\n", encoding="utf-8")
 
 
 def _is_timm(processor: Any) -> bool:

@@ -220,6 +220,7 @@ class TestTimm:
         assert saved["pretrained_cfg"]["input_size"] == [3, 48, 48] and saved["model_args"]["img_size"] == 48
         assert saved["pretrained_cfg"]["mean"] != FAMILIES["timm-vit"].timm["mean"]
         assert saved["label_names"] == ["blue", "green", "red"] and saved["num_classes"] == 3
+        assert saved["id2label"] == {"0": "blue", "1": "green", "2": "red"}
         assert saved["pretrained_cfg"]["crop_pct"] == 0.9
         scores = pq.read_table(result.output_dir / "finetune" / "predictions.parquet").to_pydict()["probabilities"]
         classify = pipeline("image-classification", model=str(result.model_dir))
