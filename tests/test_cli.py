@@ -35,7 +35,11 @@ def base(image_folder, tiny_model, tmp_path):
     ]
 
 
-def test_probe_prints_one_json_object_last_and_resumes(base, tmp_path):
+def test_probe_prints_one_json_object_last_and_resumes(base, tmp_path, command_line):
+    def refused(*arguments) -> str:
+        assert command_line.run(*arguments) == 2
+        return command_line.err
+
     done = hf_cifar(*base, "--per_device_train_batch_size=16")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout.strip().split("\n")[-1])
@@ -45,8 +49,8 @@ def test_probe_prints_one_json_object_last_and_resumes(base, tmp_path):
     assert metrics["train"]["epochs"] == 2
     assert "\r" not in done.stderr, "no progress bar where nobody looks"
     assert "--resume" in refused(*base) and "--overwrite" in refused(*base)
-    again = hf_cifar("--output-dir", tmp_path / "run", "--resume")
-    assert again.returncode == 0 and json.loads(again.stdout) == summary
+    assert command_line.run("--output-dir", tmp_path / "run", "--resume") == 0
+    assert json.loads(command_line.out) == summary
     assert "has seed 0, not 3" in refused("--output-dir", tmp_path / "run", "--resume", "--seed", 3)
 
 

@@ -1,4 +1,7 @@
-"""Every family through probe, fine-tuning, saving and `pipeline`: the name of each test is its result."""
+"""Every family through probe, fine-tuning, saving and `pipeline`: the name of each test is its result.
+
+`pytest tests/models/test_families.py -m "slow or not slow"` runs all of them.
+"""
 
 import json
 import shutil
@@ -63,7 +66,16 @@ def check_pipeline(folder, pictures, tolerance: float = 1e-5) -> None:
         assert NAMES[label] == path.parent.name
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+# Those that the README names; the others take a minute more.
+FIRST = (
+    *("resnet", "vit", "deit", "deit-with-teacher", "beit", "dinov2", "convnext", "swin", "mobilenet-v2"),
+    *("efficientnet", "levit", "timm-resnet", "timm-vit"),
+)
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=() if name in FIRST else pytest.mark.slow) for name in FAMILIES]
+)
 def test_probe_fine_tune_save_and_pipeline(family, pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(finetune, "augmentation_figure", lambda *_: None)  # a third of the time, and the same for all
     result, before = through(family, pictures, tmp_path)
