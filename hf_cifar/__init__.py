@@ -13,7 +13,7 @@ _HOME = {
     "TrainingError": "hf_cifar.errors",
     "StageResult": "hf_cifar.result",
     "Experiment": "hf_cifar.experiment",
-    "Predictor": "hf_cifar.inference",
+    "Predictor": "hf_cifar.inference.predictor",
     "run": "hf_cifar.experiment",
     "freeze": "hf_cifar.training.freezing",
     "unfreeze": "hf_cifar.training.freezing",

@@ -17,8 +17,8 @@ from hf_cifar.run_folder import configured
 # Imported when they are used: each brings along what it needs, and no more.
 _RUNNERS = {
     "evaluate": ("hf_cifar.evaluation.evaluate", "run_evaluation"),
-    "predict": ("hf_cifar.inference", "run_prediction"),
-    "compare": ("hf_cifar.evaluation.comparison", "run_comparison"),
+    "predict": ("hf_cifar.inference.predictor", "run_prediction"),
+    "compare": ("hf_cifar.evaluation.comparison.compare", "run_comparison"),
     "export": ("hf_cifar.hub.export", "run_export"),
     "push": ("hf_cifar.hub.push", "run_push"),
 }
@@ -120,10 +120,11 @@ class Experiment:
         Returns:
             For each image a list of `{"label": …, "score": …}`, the best first.
         """
-        from hf_cifar.inference import Predictor
+        from hf_cifar.inference.predictor import Predictor
 
         config = self.config("predict", **options)
-        return Predictor(config.checkpoint or str(config.folder)).predict(images, top_k=top_k)
+        use_cpu = bool(config.computing.get("use_cpu", False))
+        return Predictor(config.checkpoint or str(config.folder), use_cpu=use_cpu).predict(images, top_k=top_k)
 
     def export(self, **options: Any) -> Any:
         """Make the folder that opens anywhere, and check it."""

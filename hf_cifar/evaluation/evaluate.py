@@ -1,6 +1,5 @@
 """The evaluate stage: any classifier on any labelled images, whose classes are matched by name."""
 
-import re
 import shutil
 import time
 from dataclasses import replace
@@ -11,9 +10,10 @@ from transformers import PreTrainedModel
 
 from hf_cifar.config import RunConfig
 from hf_cifar.data.images import LabeledImages
+from hf_cifar.data.label_names import match_labels
 from hf_cifar.data.sources import Source, load_source
 from hf_cifar.data.splits import evaluation_images
-from hf_cifar.errors import InputError, hint
+from hf_cifar.errors import InputError
 from hf_cifar.evaluation.calibration import fit_temperature
 from hf_cifar.evaluation.evaluator import evaluate_logits
 from hf_cifar.evaluation.predict import predict_logits
@@ -82,42 +82,6 @@ def run_evaluation(config: RunConfig) -> StageResult:
     say(result.headline())
     say(f"report: {folder.report}")
     return result
-
-
-def match_labels(dataset_names: list[str], model_names: list[str]) -> np.ndarray:
-    """Which class of a model each class of a dataset is, by name.
-
-    Case, spaces and punctuation do not count. The dataset may have fewer classes than the model, in any order.
-
-    Returns:
-        int64 [classes of the dataset].
-
-    Raises:
-        InputError: the model has no class of that name, or several.
-    """
-    known: dict[str, list[int]] = {}
-    for number, name in enumerate(model_names):
-        known.setdefault(_plain(name), []).append(number)
-    found = []
-    for name in dataset_names:
-        places = known.get(_plain(name), [])
-        exact = [place for place in places if model_names[place] == name]
-        places = exact or places
-        if len(places) != 1:
-            what = "several classes" if places else "no class"
-            near = "" if places else hint(name, model_names)
-            raise InputError(
-                f"the model has {what} named {name!r}, which the dataset has: {near}"
-                f"its classes are {', '.join(model_names[:20])}{', …' if len(model_names) > 20 else ''}"
-            )
-        found.append(places[0])
-    if len(set(found)) < len(found):
-        raise InputError("two classes of the dataset go by the same name in the model: rename one of them")
-    return np.array(found, dtype=np.int64)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name.casefold()) or name
 
 
 def _images(config: RunConfig, source: Source) -> tuple[LabeledImages, str, str]:

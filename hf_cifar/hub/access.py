@@ -82,8 +82,8 @@ def check_access(hub: HubConfig) -> str:
         raise HubError(f"cannot reach the Hub at {hub_endpoint()}, and nothing is sent: is there a network?")
     with a_quiet_client():
         person = patiently(lambda: api(token).whoami(), name)
-    owner, role = name.partition("/")[0], person.get("auth", {}).get("accessToken", {}).get("role")
-    names = [str(person.get("name")), *(str(item.get("name")) for item in person.get("orgs", ()))]
+    owner, role = name.partition("/")[0], ((person.get("auth") or {}).get("accessToken") or {}).get("role")
+    names = [str(person.get("name")), *(str(item.get("name")) for item in person.get("orgs") or ())]
     if role is not None and role not in WRITES:
         raise InputError(f"the token of {names[0]} may only read: {NEW_TOKEN}")
     if owner not in names:

@@ -99,7 +99,8 @@ def create(api: "HfApi", repo_id: str, private: bool) -> None:
         # Either somebody else made the model in the meantime, which is as good, or it is no model.
         if _exists(api, repo_id, "model"):
             return
-        kind = next((kind for kind in KINDS if _exists(api, repo_id, kind)), "repository of another kind")
+        kinds = (kind for kind in KINDS if _exists(api, repo_id, kind))
+        kind = next(kinds, "repository that is no model, or that the token may not see")
         raise InputError(f"--hub-model-id {repo_id}: the name is taken by a {kind}; give another one") from error
 
 

@@ -11,8 +11,9 @@ from sklearn.metrics import accuracy_score, f1_score
 from transformers import AutoConfig, pipeline
 
 from hf_cifar.config import nested
+from hf_cifar.data.label_names import match_labels
 from hf_cifar.errors import InputError
-from hf_cifar.evaluation.evaluate import match_labels, run_evaluation
+from hf_cifar.evaluation.evaluate import run_evaluation
 from hf_cifar.run_folder import configured
 from hf_cifar.training.stages import run
 

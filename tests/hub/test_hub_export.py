@@ -15,6 +15,7 @@ from hf_cifar.config import HubConfig, RunConfig, nested
 from hf_cifar.errors import HubError, InputError
 from hf_cifar.hub import check, export
 from hf_cifar.hub.clean import local_paths, without_paths
+from hf_cifar.models.resnet import TorchvisionResNetConfig, TorchvisionResNetForImageClassification
 
 
 @pytest.fixture
@@ -38,12 +39,13 @@ def names(folder: Path) -> set[str]:
 
 
 def test_it_holds_all_that_the_hub_needs_and_no_path_of_this_machine(as_if_opened, stage, trained):
+    (stage / "model" / "training_args.bin").write_bytes(b"")
     result = export.run_export(config(output_dir=str(stage.parent)))
     folder = stage / "export"
     assert result.export_dir == folder and set(result.files) == names(folder)
     assert result.summary()["bytes"] == sum((folder / name).stat().st_size for name in result.files)
     needed = {"config.json", "model.safetensors", "preprocessor_config.json", "README.md", "metrics.json", "run.yaml"}
-    assert needed <= names(folder)
+    assert needed <= names(folder) and "training_args.bin" not in names(folder)
     assert {name for name in names(folder) if name.startswith("examples/")} == {
         f"examples/{path.name}" for path in (stage / "examples").glob("*.png")
     }
@@ -189,6 +191,16 @@ def test_a_model_without_examples_is_compared_on_noise(tmp_path):
         processor(16).save_pretrained(tmp_path / name)
     with pytest.raises(HubError, match=r"noise-0\.png"):
         check.check_answers(tmp_path / "one", {}, tmp_path / "other")
+
+
+def test_a_model_that_needs_this_package_is_found_out(tmp_path):
+    labels = {"id2label": {0: "a", 1: "b"}, "label2id": {"a": 0, "b": 1}}
+    TorchvisionResNetForImageClassification(TorchvisionResNetConfig(arch="resnet18", **labels)).save_pretrained(
+        tmp_path
+    )
+    processor(16).save_pretrained(tmp_path)
+    with pytest.raises(HubError, match="does not open without hf_cifar"):
+        check.check_answers(tmp_path, {tmp_path / "none.png": {}}, tmp_path)
 
 
 def test_what_a_person_added_to_the_folder_stays(as_if_opened, stage):

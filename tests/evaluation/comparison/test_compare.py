@@ -17,9 +17,9 @@ from scipy.stats import binomtest
 
 from hf_cifar.config import RunConfig, nested
 from hf_cifar.errors import InputError
-from hf_cifar.evaluation import cost
-from hf_cifar.evaluation.compared_run import find_runs
-from hf_cifar.evaluation.comparison import compare, run_comparison
+from hf_cifar.evaluation.comparison import cost
+from hf_cifar.evaluation.comparison.compare import compare, run_comparison
+from hf_cifar.evaluation.comparison.compared_run import find_runs
 from hf_cifar.evaluation.evaluate import run_evaluation
 from hf_cifar.run_folder import configured
 from hf_cifar.training.stages import run

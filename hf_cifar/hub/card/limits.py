@@ -1,7 +1,7 @@
 """What a model is for, what it cannot do, and what nobody knows of it: facts of this run, in sentences."""
 
-from hf_cifar.hub.card_data import CardData
-from hf_cifar.hub.markdown import listed, percent, plain, points
+from hf_cifar.hub.card.data import CardData
+from hf_cifar.hub.card.markdown import listed, percent, plain, points
 
 SMALL = 64
 

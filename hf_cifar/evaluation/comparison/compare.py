@@ -11,9 +11,9 @@ from typing import Any
 from hf_cifar import processes
 from hf_cifar.config import RunConfig
 from hf_cifar.errors import InputError
-from hf_cifar.evaluation.compared_run import ComparedRun, find_runs
-from hf_cifar.evaluation.comparison_tables import Table, cost_table, pair_table, probability, quality_table
-from hf_cifar.evaluation.mcnemar import holm, mcnemar
+from hf_cifar.evaluation.comparison.compared_run import ComparedRun, find_runs
+from hf_cifar.evaluation.comparison.mcnemar import holm, mcnemar
+from hf_cifar.evaluation.comparison.tables import Table, cost_table, pair_table, probability, quality_table
 from hf_cifar.files import write_json, write_text
 from hf_cifar.progress import say
 
@@ -140,7 +140,7 @@ def _refuse_folder(folder: Path, overwrite: bool) -> None:
 def _costs(runs: Sequence[ComparedRun], use_cpu: bool) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """For each run what its model costs; nothing where the model cannot be loaded any more."""
     # Heavy, and of no use to a request that is refused.
-    from hf_cifar.evaluation.cost import measure_costs
+    from hf_cifar.evaluation.comparison.cost import measure_costs
     from hf_cifar.models.load import load_checkpoint
     from hf_cifar.models.zoo import locate_checkpoint
 
@@ -228,7 +228,7 @@ def _verdict(data: dict[str, Any]) -> str:
 
 def _save(result: ComparisonResult) -> None:
     """Write the figure, the tables, and last the data, with which the comparison is done."""
-    from hf_cifar.evaluation.cost_figure import cost_figure
+    from hf_cifar.evaluation.comparison.cost_figure import cost_figure
 
     data, folder = result.data, result.output_dir
     (folder / DATA_FILE).unlink(missing_ok=True)

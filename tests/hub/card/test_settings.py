@@ -4,11 +4,11 @@ import re
 import subprocess
 
 import pytest
+from hub.made_run import make_run
 
 from hf_cifar.cli import parse
 from hf_cifar.config import RunConfig, read_yaml
 from hf_cifar.hub.card import render_card
-from hub.made_run import make_run
 
 SHELL = "hf-cifar() { printf '%s\\n' \"$@\"; }\n"
 

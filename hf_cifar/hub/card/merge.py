@@ -8,8 +8,8 @@ import yaml
 from huggingface_hub.utils import yaml_dump
 
 from hf_cifar.errors import InputError
-from hf_cifar.hub.card_data import BUNDLED
-from hf_cifar.hub.card_metadata import known_license
+from hf_cifar.hub.card.data import BUNDLED
+from hf_cifar.hub.card.metadata import known_license
 
 BEGIN = "<!-- hf_cifar:begin -->"
 END = "<!-- hf_cifar:end -->"

@@ -6,21 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from hf_cifar.files import write_aside, write_text
-from hf_cifar.hub import card_facts as facts
-from hf_cifar.hub import card_limits as use
-from hf_cifar.hub import card_settings as how
-from hf_cifar.hub import card_tables as tables
-from hf_cifar.hub.card_data import CardData, StageData
-from hf_cifar.hub.card_merge import BEGIN, END, edited_inside, mark, merge_card, sealed
-from hf_cifar.hub.card_metadata import license_of, metadata
-from hf_cifar.hub.citations import citations
-from hf_cifar.hub.markdown import listed, loss, percent, plain
+from hf_cifar.hub.card import facts, tables
+from hf_cifar.hub.card import limits as use
+from hf_cifar.hub.card import settings as how
+from hf_cifar.hub.card.citations import citations
+from hf_cifar.hub.card.data import CardData, StageData
+from hf_cifar.hub.card.markdown import listed, loss, percent, plain
+from hf_cifar.hub.card.merge import BEGIN, END, edited_inside, mark, merge_card, sealed
+from hf_cifar.hub.card.metadata import license_of, metadata
 from hf_cifar.progress import say
 
 __all__ = ["CARD_FILE", "CardData", "merge_card", "render_card", "write_card"]
 
 CARD_FILE = "README.md"
-TEMPLATE = "card_template.md"
+TEMPLATE = "template.md"
 FOLDED_ROWS = 12
 
 

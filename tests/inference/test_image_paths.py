@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from hf_cifar.errors import InputError
-from hf_cifar.image_paths import Found, find_images, some_images
+from hf_cifar.inference.image_paths import Found, find_images, some_images
 
 
 @pytest.fixture
@@ -160,5 +160,6 @@ def test_nothing_to_predict_is_refused(here, monkeypatch, sources):
 
 
 def test_finding_images_imports_nothing_heavy():
-    code = "import sys, hf_cifar.image_paths, hf_cifar.answer_files; assert not {'torch', 'pyarrow'} & set(sys.modules)"
+    modules = "hf_cifar.inference.image_paths, hf_cifar.inference.answer_files"
+    code = f"import sys, {modules}; assert not {{'torch', 'pyarrow'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from hub.card_checks import check, rows_of
+from hub.made_run import RESNET18, make_run, write_rows
 from huggingface_hub import ModelCard
 
 from hf_cifar.hub.card import render_card, write_card
-from hf_cifar.hub.card_data import architecture
-from hub.card_checks import check, rows_of
-from hub.made_run import RESNET18, make_run, write_rows
+from hf_cifar.hub.card.data import architecture
 
 TOKEN = "hf_" + "QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi"
 ODD = ["a|b", "<!-- hf_cifar:end -->", "<b>x</b>", "no", "1e3", "yes: [", "`tick`", "two\nlines", "null", "© ünï"]

@@ -14,10 +14,11 @@ from conftest import processor, tiny_resnet
 from PIL import Image
 from transformers import ConvNextImageProcessor, ViTImageProcessor, pipeline
 
-from hf_cifar import image_reading, inference
 from hf_cifar.config import RunConfig, nested
 from hf_cifar.errors import InputError
-from hf_cifar.inference import Predictor, read_image, run_prediction
+from hf_cifar.inference import image_reading
+from hf_cifar.inference import predictor as inference
+from hf_cifar.inference.predictor import Predictor, read_image, run_prediction
 
 NAMES = ["ant", "bee", "crow", "dög", "elk"]
 FAULTS = {
@@ -201,7 +202,7 @@ def read_back(file):
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_each_format_holds_the_answers(photos, checkpoint, tmp_path, suffix, monkeypatch):
-    monkeypatch.setattr("hf_cifar.answer_files.ROWS_OF_GROUP", 8)
+    monkeypatch.setattr("hf_cifar.inference.answer_files.ROWS_OF_GROUP", 8)
     output = tmp_path / "new" / f"answers{suffix}"
     files = sorted(photos.iterdir())
     assert len(files) % 8

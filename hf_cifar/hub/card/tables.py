@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from hf_cifar.hub.card_data import CardData, StageData
-from hf_cifar.hub.markdown import NOTHING, bold, listed, loss, percent, plain, points, table
+from hf_cifar.hub.card.data import CardData, StageData
+from hf_cifar.hub.card.markdown import NOTHING, bold, listed, loss, percent, plain, points, table
 
 MOST_CLASSES = 30
 MOST_PAIRS = 10

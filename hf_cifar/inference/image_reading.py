@@ -13,7 +13,7 @@ from typing import TypeVar
 from PIL import Image, UnidentifiedImageError
 from transformers.image_utils import load_image
 
-from hf_cifar.image_paths import Found, is_address
+from hf_cifar.inference.image_paths import Found, is_address
 
 DOWNLOAD_SECONDS = 30.0
 DOWNLOAD_BYTES = 100_000_000

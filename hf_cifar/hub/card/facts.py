@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from hf_cifar.hub.card_data import CardData
-from hf_cifar.hub.markdown import code, duration, listed, percent, plain
+from hf_cifar.hub.card.data import CardData
+from hf_cifar.hub.card.markdown import code, duration, listed, percent, plain
 
 RESAMPLING = {0: "nearest", 1: "Lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "Hamming"}
 FIGURES = {

@@ -5,7 +5,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from hf_cifar.hub.card_data import BUNDLED, DIGITS, CardData
+from hf_cifar.hub.card.data import BUNDLED, DIGITS, CardData
 
 TASK = "image-classification"
 # What the cards of these models say; anything that is not sure is left out.

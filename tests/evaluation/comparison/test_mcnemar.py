@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from hf_cifar.evaluation.mcnemar import holm, mcnemar
+from hf_cifar.evaluation.comparison.mcnemar import holm, mcnemar
 
 
 def answers(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,6 @@ Light on purpose: a request that cannot be met is refused before anything heavy 
 """
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hf_cifar.data.label_names import plain
 from hf_cifar.errors import InputError
 from hf_cifar.run_folder import METRICS_FILE, SPLITS_FILE, StageFolder
 
@@ -190,4 +190,4 @@ def _difference(one: ComparedRun, other: ComparedRun) -> str | None:
 def _plain(labels: np.ndarray) -> np.ndarray:
     """Class names as they are matched to a model's: case, spaces and punctuation do not count."""
     names, places = np.unique(labels, return_inverse=True)
-    return np.array([re.sub(r"[\W_]+", "", name.casefold()) or name for name in names.tolist()])[places]
+    return np.array([plain(name) for name in names.tolist()])[places]

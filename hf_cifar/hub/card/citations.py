@@ -1,6 +1,6 @@
 """What a model card cites."""
 
-from hf_cifar.hub.card_data import DIGITS, CardData
+from hf_cifar.hub.card.data import DIGITS, CardData
 
 LPFT = """@inproceedings{kumar2022finetuning,
   title     = {Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution},

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from conftest import processor, tiny_resnet
+from hub.card_checks import check
+from hub.made_run import CIFAR10, TEST, make_run
 from huggingface_hub import ModelCard
 from PIL import Image
 from transformers import pipeline
@@ -16,8 +18,6 @@ from transformers import pipeline
 from hf_cifar.errors import InputError
 from hf_cifar.hub.card import render_card, write_card
 from hf_cifar.training.stages import run as train
-from hub.card_checks import check
-from hub.made_run import CIFAR10, TEST, make_run
 
 
 @pytest.fixture(scope="module")

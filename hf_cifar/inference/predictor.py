@@ -14,7 +14,10 @@ import torch
 from PIL import Image
 
 from hf_cifar import processes
-from hf_cifar.answer_files import (
+from hf_cifar.config import RunConfig
+from hf_cifar.errors import InputError
+from hf_cifar.files import write_aside
+from hf_cifar.inference.answer_files import (
     STANDARD_OUTPUT,
     WriteRow,
     answers_to_standard_output,
@@ -22,11 +25,8 @@ from hf_cifar.answer_files import (
     open_answers,
     readable,
 )
-from hf_cifar.config import RunConfig
-from hf_cifar.errors import InputError
-from hf_cifar.files import write_aside
-from hf_cifar.image_paths import Found, some_images
-from hf_cifar.image_reading import ImageLike, in_order, read_image, reading_threads, reason
+from hf_cifar.inference.image_paths import Found, some_images
+from hf_cifar.inference.image_reading import ImageLike, in_order, read_image, reading_threads, reason
 from hf_cifar.models.load import load_checkpoint
 from hf_cifar.models.zoo import locate_checkpoint
 from hf_cifar.progress import progress, say

@@ -2,10 +2,10 @@
 
 import pytest
 import yaml
+from hub.made_run import make_run
 
 from hf_cifar.errors import InputError
 from hf_cifar.hub.card import merge_card, render_card, write_card
-from hub.made_run import make_run
 
 BEGIN, END = "<!-- hf_cifar:begin -->", "<!-- hf_cifar:end -->"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from hf_cifar.config import SHARED_TRAINING_ARGUMENTS, TRAIN_BATCH_SIZE, RunConfig, flag, flags
 from hf_cifar.data.locate import NAMES as DATASETS
-from hf_cifar.hub.card_data import CardData, StageData
-from hf_cifar.hub.markdown import code, plain
+from hf_cifar.hub.card.data import CardData, StageData
+from hf_cifar.hub.card.markdown import code, plain
 from hf_cifar.models.zoo import NAMES as MODELS
 
 # Training arguments that change nothing of the model: where logs and checkpoints go, how images are read.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_cifar.hub.markdown import code, duration, loss, percent, plain, table
+from hf_cifar.hub.card.markdown import code, duration, loss, percent, plain, table
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from transformers import (
     ViTForImageClassification,
 )
 
-from hf_cifar.evaluation import cost
-from hf_cifar.evaluation.cost import count_flops, image_for, measure_costs
+from hf_cifar.evaluation.comparison import cost
+from hf_cifar.evaluation.comparison.cost import count_flops, image_for, measure_costs
 
 
 def test_operations_of_a_convolution_and_a_linear_layer_by_hand():

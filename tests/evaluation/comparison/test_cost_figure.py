@@ -9,7 +9,7 @@ from matplotlib.text import Text
 from PIL import Image
 from scipy.optimize import minimize
 
-from hf_cifar.evaluation.cost_figure import cost_figure, spread
+from hf_cifar.evaluation.comparison.cost_figure import cost_figure, spread
 
 
 def run(name: str, accuracy: float, gflops: float | None, **values) -> dict:

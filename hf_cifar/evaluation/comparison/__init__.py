@@ -1,0 +1,1 @@
+"""Finished runs side by side: by accuracy, by cost, and by what cannot be chance."""
