@@ -62,13 +62,14 @@ class ModelConfig:
 
     model: str = option(
         "resnet18",
-        "resnet18, resnet34, resnet50 (torchvision), resnet18-mini (bundled), a Hub id or a saved folder",
+        "resnet18, resnet34, resnet50 (torchvision), resnet18-mini (bundled), vit-base, deit-small, dinov2-small, "
+        "dinov2-base (on the Hub), any image classifier's Hub id (USER/NAME, or USER/NAME@REVISION) or saved folder",
         metavar="NAME|HUB_ID|DIR",
     )
     weights: str | None = option(
         None,
         "a torchvision name such as IMAGENET1K_V1 (the default of torchvision models), a .pth or .safetensors file, "
-        "a folder, a Hub id, or none for random weights",
+        "a folder, a Hub id (USER/NAME@REVISION too), or none for random weights",
         metavar="NAME|FILE|DIR|HUB_ID|none",
     )
     image_size: int | None = option(
