@@ -221,6 +221,9 @@ def _metrics(
             "num_train": len(splits.train),
             "num_validation": len(splits.validation),
             "num_test": len(splits.test),
+            "train_per_class": {
+                name: int((splits.train.targets == number).sum()) for number, name in enumerate(source.label_names)
+            },
             "num_corrupt": splits.num_corrupt,
             "splits": splits.origin,
         },
