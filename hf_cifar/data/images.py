@@ -3,14 +3,16 @@
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import datasets
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+from transformers.image_utils import load_image
 
 from hf_cifar.errors import InputError
-from hf_cifar.progress import progress
+from hf_cifar.progress import progress, say
 
 
 class CorruptImageError(InputError):
@@ -76,7 +78,7 @@ class LabeledImages:
         images = []
         for row, cell in zip(wanted, cells, strict=True):
             try:
-                images.append(_open(cell))
+                images.append(_open(cell, self.name))
             except Exception as error:
                 raise CorruptImageError(
                     f"{self.where(int(row), cell)} cannot be read ({_short(error)}): "
@@ -99,23 +101,21 @@ class LabeledImages:
                 yield position
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """An image of any mode as 8-bit RGB, turned upright by its EXIF orientation.
-
-    Same as what `transformers` pipelines do, but for 16-bit grey: Pillow clips it at 255, which turns most
-    such images white; here the high byte is kept.
-    """
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        values = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        if image.mode != "I" or values.max() > 255:
-            image = Image.fromarray((values >> 8).astype(np.uint8))
-    return image.convert("RGB")
-
-
-def _open(cell: dict[str, Any]) -> Image.Image:
+def _open(cell: dict[str, Any], split: str) -> Image.Image:
+    """An image as `pipeline` loads it: upright by its EXIF orientation, and 8-bit RGB whatever its mode."""
     with Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else cell["path"]) as image:
-        return to_rgb(image)
+        if image.mode == "I" or image.mode.startswith("I;16"):
+            _warn_of_deep_grey(split)
+        return load_image(image)
+
+
+@cache
+def _warn_of_deep_grey(split: str) -> None:
+    """Say it once: other pixels in training than in use would be worse than the white ones."""
+    say(
+        f"warning: {split} has 16-bit grey images, of which pipeline, and so this run, sees all values above 255 as "
+        "white: convert them to 8 bits"
+    )
 
 
 def _short(error: Exception) -> str:

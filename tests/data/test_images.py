@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from transformers.image_utils import load_image
 
-from hf_cifar.data.images import CorruptImageError, LabeledImages, to_rgb
+from hf_cifar.data.images import CorruptImageError, LabeledImages, _warn_of_deep_grey
 
 
 def ramp(mode: str) -> Image.Image:
@@ -21,22 +21,41 @@ def ramp(mode: str) -> Image.Image:
     return grey.convert("RGB").convert(mode)
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "CMYK", "LA", "1", "I", "I;16"])
-def test_every_mode_becomes_rgb_and_keeps_the_ramp(mode):
-    image = to_rgb(ramp(mode))
+def read(path) -> np.ndarray:
+    """The pixels of a file as the network would be given them."""
+    features = datasets.Features({"image": datasets.Image(decode=False)})
+    rows = datasets.Dataset.from_dict({"image": [{"bytes": None, "path": str(path)}]}, features=features)
+    (image,) = LabeledImages("train", rows, np.zeros(1, np.int64), np.arange(1), "mark").decode([0])
     assert image.mode == "RGB"
-    row = np.asarray(image)[0, :, 0].astype(int)
+    return np.asarray(image)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "CMYK", "LA", "1"])
+def test_every_mode_becomes_rgb_and_keeps_the_ramp(mode, tmp_path):
+    path = tmp_path / ("x.tif" if mode == "CMYK" else "x.png")
+    ramp(mode).save(path)
+    row = read(path)[0, :, 0].astype(int)
     assert row[:64].mean() < 70 and row[-64:].mean() > 185
     if mode not in ("P", "1"):
         assert np.abs(row - np.arange(256)).max() <= 2
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "CMYK", "LA", "1"])
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "CMYK", "LA", "1", "I", "I;16"])
 def test_same_pixels_as_the_pipeline_reads(mode, tmp_path):
-    path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
+    path = tmp_path / {"CMYK": "x.jpg", "I": "x.tif"}.get(mode, "x.png")
     ramp(mode).save(path)
-    with Image.open(path) as image:
-        assert np.array_equal(np.asarray(to_rgb(image)), np.asarray(load_image(str(path))))
+    assert np.array_equal(read(path), np.asarray(load_image(str(path))))
+
+
+def test_16_bit_grey_is_read_as_pipeline_reads_it_and_that_is_said(tmp_path, capfd):
+    _warn_of_deep_grey.cache_clear()
+    ramp("I;16").save(tmp_path / "x.png")
+    assert (read(tmp_path / "x.png")[0, 1:] == 255).all(), "Pillow clips"
+    read(tmp_path / "x.png")
+    assert capfd.readouterr().err.count("16-bit grey images") == 1
+    ramp("L").save(tmp_path / "y.png")
+    read(tmp_path / "y.png")
+    assert "16-bit" not in capfd.readouterr().err
 
 
 def test_exif_orientation_is_applied(tmp_path):
@@ -44,8 +63,7 @@ def test_exif_orientation_is_applied(tmp_path):
     exif = image.getexif()
     exif[0x0112] = 6
     image.save(tmp_path / "x.jpg", exif=exif)
-    with Image.open(tmp_path / "x.jpg") as turned:
-        assert to_rgb(turned).size == (2, 6)
+    assert read(tmp_path / "x.jpg").shape == (6, 2, 3)
 
 
 def encoded(count: int) -> LabeledImages:

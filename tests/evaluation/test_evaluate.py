@@ -55,7 +55,7 @@ def test_a_run_is_evaluated_on_its_own_test_split_with_the_same_figures(configur
     assert validation["test"]["num_examples"] == before["dataset"]["num_validation"]
 
 
-MODES = ("RGB", "L", "RGBA", "LA", "P", "1", "CMYK")
+MODES = ("RGB", "L", "RGBA", "LA", "P", "1", "CMYK", "I;16")
 
 
 def write_photographs(folder):
@@ -69,7 +69,7 @@ def write_photographs(folder):
             width, height = sizes[(count + number) % len(sizes)]
             image = Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
             mode = MODES[count % len(MODES)]
-            image = image.convert(mode)
+            image = image.convert("L").convert("I;16") if mode == "I;16" else image.convert(mode)
             if mode in ("RGB", "L", "CMYK"):
                 exif = Image.Exif()
                 exif[0x0112] = count % 8 + 1
