@@ -51,7 +51,8 @@ def setting(dataset: str, count: int, size: int) -> tuple[Any, Any, Any]:
 
     from hf_cifar.config import DataConfig, ModelConfig
     from hf_cifar.data.sources import load_source
-    from hf_cifar.models.build import build_model, fit_processor
+    from hf_cifar.models.build import build_model
+    from hf_cifar.models.processors import fit_processor
 
     source = load_source(DataConfig(dataset=dataset))
     images = source.splits["train"]
@@ -256,6 +257,28 @@ def fine_tuning(count: int) -> list[dict[str, Any]]:
     return [figure("fine-tuning steps, images/s", ">= 0.95", "bare loop with the same clipping", ours[1:], theirs)]
 
 
+def prediction(dataset: str, count: int) -> list[dict[str, Any]]:
+    """`count` images as PNG files of 64 pixels answered by the package, against `pipeline` with the same batches."""
+    from transformers import pipeline
+
+    from hf_cifar.inference.predictor import Predictor
+    from hf_cifar.models.export import save
+
+    images, model, processor = setting(dataset, count, 64)
+    with tempfile.TemporaryDirectory() as folder:
+        model.config.id2label = {number: str(number) for number in range(int(model.config.num_labels))}
+        save(model, processor, Path(folder, "model"))
+        files = []
+        for number in range(len(images)):
+            files.append(str(Path(folder, f"{number}.png")))
+            images.decode([number])[0].save(files[-1])
+        predictor = Predictor(str(Path(folder, "model")), batch_size=BATCH)
+        device = predictor.model.device
+        answer = pipeline("image-classification", model=str(Path(folder, "model")), device=device)
+        theirs, ours = in_turn(lambda: answer(files, batch_size=BATCH), lambda: predictor.predict(files))
+    return [figure(f"predict {len(files)} files", ">= 1", "pipeline(files, batch_size=64)", ours, theirs)]
+
+
 def start_up() -> list[dict[str, Any]]:
     """Seconds of `--help`."""
     command = [sys.executable, str(Path(__file__).parent / "run.py"), "--help"]
@@ -296,6 +319,7 @@ def main() -> None:
         "input": lambda: input_pipeline(options.dataset, options.images),
         "probe": lambda: probe(options.dataset, options.images),
         "finetune": lambda: fine_tuning(options.images),
+        "predict": lambda: prediction(options.dataset, options.images),
         "memory": lambda: memory(options.dataset, 2 * options.images),
     }
     parser.add_argument("--only", nargs="+", choices=measures, default=list(measures), help="leave out the others")
