@@ -41,7 +41,8 @@ def check(config: RunConfig) -> None:
         for kind, name, revision in from_hub:
             if not hub_cached(kind, name, revision):
                 full = name if revision is None else f"{name}@{revision}"
-                raise InputError(f"cannot reach the Hugging Face Hub, and {kind} {full} is not cached: {WAYS_OUT}")
+                ways = WAYS_OUT if config.stages or kind == "dataset" else "use a saved folder (--checkpoint DIR)"
+                raise InputError(f"cannot reach the Hugging Face Hub, and {kind} {full} is not cached: {ways}")
         go_offline()
     if (
         model

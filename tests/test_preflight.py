@@ -95,3 +95,19 @@ def test_hub_ids():
     assert not any(connection.is_hub_id(name) for name in names)
     assert connection.split_revision("a/b@refs/pr/1") == ("a/b", "refs/pr/1")
     assert connection.split_revision("a/b") == ("a/b", None)
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "predict"])
+def test_a_checkpoint_out_of_reach_is_named_with_its_own_way_out(no_network, stage):
+    with pytest.raises(InputError, match=r"model user/net is not cached: use a saved folder \(--checkpoint DIR\)"):
+        preflight.check(config(dataset="digits", stage=stage, checkpoint="user/net"))
+
+
+def test_what_a_stage_does_not_use_is_not_looked_for(no_network, tmp_path):
+    """Neither the default dataset nor the default weights are cached, and neither is needed."""
+    (tmp_path / "config.json").write_text("{}")
+    preflight.check(config(stage="predict", checkpoint=str(tmp_path), images=["x.png"]))
+    preflight.check(config(stage="compare", runs=["a", "b"]))
+    preflight.check(config(stage="evaluate", checkpoint=str(tmp_path), dataset="digits"))
+    with pytest.raises(InputError, match="dataset uoft-cs/cifar10 is not cached"):
+        preflight.check(config(stage="evaluate", checkpoint=str(tmp_path)))

@@ -101,7 +101,15 @@ def push(stage_folder: Path, hub: HubConfig) -> PushResult:
 def command(trained: Trained, hub: HubConfig) -> str:
     """What a person types to push again."""
     source = trained.stage.path if trained.stage else trained.model
-    parts = ["hf-cifar", "--stage", "push", "--checkpoint", str(source), "--hub-model-id", str(hub.hub_model_id)]
+    parts = [
+        "hf-cifar",
+        "--stage",
+        "push",
+        "--checkpoint",
+        str(source),
+        "--hub-model-id",
+        hub.hub_model_id or "USER/NAME",
+    ]
     for name, value in (("--revision", hub.revision), ("--license", hub.license)):
         parts += [name, value] if value else []
     parts += ["--hub-token-file", hub.hub_token_file] if hub.hub_token_file else []
