@@ -47,6 +47,13 @@ def test_saved_folder_is_native_named_and_safetensors_only(tmp_path):
     assert config["label2id"] == {"ape": 0, "bee": 1, "cat": 2, "dog": 3}
 
 
+def test_the_temperature_goes_with_the_model(tmp_path):
+    model = wrapped("resnet18")
+    model.config.calibration_temperature = 1.7
+    save(model, processor(32), tmp_path / "model")
+    assert json.loads((tmp_path / "model" / "config.json").read_text())["calibration_temperature"] == 1.7
+
+
 def test_a_model_without_label_names_is_not_saved(tmp_path):
     model = wrapped("resnet18")
     model.config.id2label = {number: f"LABEL_{number}" for number in range(4)}
