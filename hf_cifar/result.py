@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from hf_cifar.run_folder import StageFolder
+from hf_cifar.stage_folder import StageFolder
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
 """The folder of a run: who may write there, and what describes it."""
 
-import json
 import platform
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,8 @@ from hf_cifar.config import PROVENANCE, RunConfig, read_yaml, to_yaml
 from hf_cifar.errors import InputError
 from hf_cifar.files import write_json, write_text
 from hf_cifar.models.zoo import locate_start
+from hf_cifar.stage_folder import RUN_FILE, SPLITS_FILE, StageFolder
 
-RUN_FILE = "run.yaml"
-SPLITS_FILE = "splits.json"
-METRICS_FILE = "metrics.json"
 DESCRIPTION = (RUN_FILE, SPLITS_FILE)
 LIBRARIES = (
     "hf_cifar",
@@ -31,71 +28,6 @@ LIBRARIES = (
     "numpy",
     "pillow",
 )
-
-
-@dataclass(frozen=True)
-class StageFolder:
-    """What one stage leaves behind, in `runs/NAME/STAGE`.
-
-    Attributes:
-        path: of the folder.
-    """
-
-    path: Path
-
-    @property
-    def checkpoints(self) -> Path:
-        """Where `Trainer` keeps what `--resume` needs."""
-        return self.path / "checkpoints"
-
-    @property
-    def model(self) -> Path:
-        """The saved model, which opens anywhere."""
-        return self.path / "model"
-
-    @property
-    def predictions(self) -> Path:
-        """One row a test image."""
-        return self.path / "predictions.parquet"
-
-    @property
-    def history(self) -> Path:
-        """One row an epoch, or a logged step."""
-        return self.path / "history.csv"
-
-    @property
-    def mistakes(self) -> Path:
-        """Every test image that was answered wrongly, the worst first."""
-        return self.path / "mistakes.csv"
-
-    @property
-    def label_errors(self) -> Path:
-        """The test images whose label is in doubt, the most doubtful first."""
-        return self.path / "label_errors.csv"
-
-    @property
-    def figures(self) -> Path:
-        """A folder of pictures."""
-        return self.path / "figures"
-
-    @property
-    def examples(self) -> Path:
-        """A folder of test images, one of each of some classes, with `examples.json`: what the model says of them."""
-        return self.path / "examples"
-
-    @property
-    def report(self) -> Path:
-        """All of it on one page."""
-        return self.path / "report.html"
-
-    @property
-    def metrics(self) -> Path:
-        """The file that is written last: with it the stage is done."""
-        return self.path / METRICS_FILE
-
-    def done(self) -> dict[str, Any] | None:
-        """The metrics of a stage that is done, or None."""
-        return json.loads(self.metrics.read_text()) if self.metrics.is_file() else None
 
 
 class RunFolder:

@@ -193,7 +193,7 @@ def fine_tuning(count: int) -> list[dict[str, Any]]:
     from hf_cifar.data.loader import take
     from hf_cifar.models.anatomy import layer_groups
     from hf_cifar.models.build import build_model, on_device
-    from hf_cifar.run_folder import StageFolder
+    from hf_cifar.stage_folder import StageFolder
     from hf_cifar.training.callbacks import EpochCallback
     from hf_cifar.training.finetune import finetune_arguments
     from hf_cifar.training.finetune_trainer import FinetuneTrainer

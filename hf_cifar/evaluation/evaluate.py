@@ -24,7 +24,8 @@ from hf_cifar.models.load import load_checkpoint
 from hf_cifar.models.zoo import locate_checkpoint
 from hf_cifar.progress import say
 from hf_cifar.result import StageResult
-from hf_cifar.run_folder import StageFolder, run_of, versions
+from hf_cifar.run_folder import run_of, versions
+from hf_cifar.stage_folder import StageFolder
 
 STAGE = "evaluate"
 

@@ -12,7 +12,7 @@ from hf_cifar.evaluation.figures import save_figures
 from hf_cifar.evaluation.mistakes import mistakes, suspected_label_errors, write_images_table
 from hf_cifar.evaluation.report import write_report
 from hf_cifar.files import write_json
-from hf_cifar.run_folder import StageFolder
+from hf_cifar.stage_folder import StageFolder
 
 
 def record(

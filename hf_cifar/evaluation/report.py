@@ -16,7 +16,7 @@ from hf_cifar.evaluation.figures.reliability import describe_reliability
 from hf_cifar.evaluation.figures.robustness import describe_robustness
 from hf_cifar.evaluation.figures.tables import read_doubts, read_history
 from hf_cifar.files import write_text
-from hf_cifar.run_folder import RUN_FILE, StageFolder
+from hf_cifar.stage_folder import RUN_FILE, StageFolder
 
 if TYPE_CHECKING:
     from jinja2 import Template

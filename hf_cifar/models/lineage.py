@@ -1,6 +1,5 @@
 """Which published model weights go back to: what a model card calls the base model."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import yaml
 
 from hf_cifar.connection import is_hub_id, split_revision
 from hf_cifar.models.zoo import Location
-from hf_cifar.run_folder import METRICS_FILE
+from hf_cifar.stage_folder import StageFolder
 
 CARD_FILE = "README.md"
 # torchvision's weights as they are published on the Hub.
@@ -39,8 +38,7 @@ def base_model_of(location: Location, arch: str | None = None) -> str | None:
 
 def metrics_beside(model: str) -> dict[str, Any]:
     """What the stage that made a saved model says of it; nothing where no stage of ours did."""
-    file = Path(model).expanduser().parent / METRICS_FILE
-    return json.loads(file.read_text()) if file.is_file() else {}
+    return StageFolder(Path(model).expanduser().parent).done() or {}
 
 
 def _of_card(card: Path) -> str | None:

@@ -22,7 +22,7 @@ from hf_cifar.models.anatomy import find_layers, layer_groups, layers_outside
 from hf_cifar.models.build import on_device
 from hf_cifar.models.weights import put_weights
 from hf_cifar.progress import say
-from hf_cifar.run_folder import StageFolder
+from hf_cifar.stage_folder import StageFolder
 from hf_cifar.training.callbacks import EarlyStoppingCallback, EpochCallback, HistoryCallback, ProgressCallback
 from hf_cifar.training.checkpoints import checkpoint_of, last_checkpoint, read_state
 from hf_cifar.training.ema import WeightAverage, load_average

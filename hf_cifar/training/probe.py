@@ -16,7 +16,7 @@ from hf_cifar.data.transforms import Transform
 from hf_cifar.models.anatomy import head
 from hf_cifar.models.build import on_device
 from hf_cifar.progress import say
-from hf_cifar.run_folder import StageFolder
+from hf_cifar.stage_folder import StageFolder
 from hf_cifar.training.callbacks import EpochCallback, HistoryCallback, ProgressCallback, write_history
 from hf_cifar.training.checkpoints import last_checkpoint
 from hf_cifar.training.features import FeatureCache, Features

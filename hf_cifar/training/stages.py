@@ -28,7 +28,8 @@ from hf_cifar.models.export import save
 from hf_cifar.models.processors import fit_processor, own_statistics
 from hf_cifar.progress import say
 from hf_cifar.result import StageResult
-from hf_cifar.run_folder import RunFolder, StageFolder, versions
+from hf_cifar.run_folder import RunFolder, versions
+from hf_cifar.stage_folder import StageFolder
 from hf_cifar.training.finetune import Finetune, finetune_arguments
 from hf_cifar.training.optim import optimizer_name
 from hf_cifar.training.probe import Probe, probe_arguments

@@ -15,7 +15,7 @@ from hf_cifar.models.build import BuiltModel, build_model
 from hf_cifar.models.lineage import metrics_beside
 from hf_cifar.models.zoo import locate_model, locate_start
 from hf_cifar.progress import say
-from hf_cifar.run_folder import METRICS_FILE, SPLITS_FILE
+from hf_cifar.stage_folder import METRICS_FILE, SPLITS_FILE
 
 
 @dataclass(frozen=True)

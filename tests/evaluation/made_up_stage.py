@@ -14,7 +14,7 @@ from scipy.special import softmax
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
 from hf_cifar.data.images import LabeledImages
-from hf_cifar.run_folder import StageFolder
+from hf_cifar.stage_folder import StageFolder
 
 COLUMNS = ("index", "label", "prediction", "label_probability", "prediction_probability", "loss")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from hf_cifar.config import RunConfig, read_yaml
 from hf_cifar.errors import InputError
-from hf_cifar.run_folder import RUN_FILE, SPLITS_FILE, StageFolder
+from hf_cifar.stage_folder import RUN_FILE, SPLITS_FILE, StageFolder
 
 TRAINING_STAGES = ("probe", "finetune")
 DIGITS = "digits (scikit-learn)"
