@@ -103,11 +103,13 @@ def small_images(data: CardData) -> str | None:
 def label_noise(data: CardData) -> str | None:
     """What is known of wrong labels among the test images."""
     count, found = data.test["num_examples"], data.label_errors
+    right = percent(data.test["accuracy"], count)
     words = []
     if found:
         words.append(
             f"The labels of {found:,} of the {count:,} test images ({percent(found / count, count)}) are in doubt, "
-            "going by the probabilities of this model alone: some will be wrong, others are merely hard."
+            f"going by the probabilities of this model alone, which is right on {right} itself: some of these labels "
+            "will be wrong, other images are merely hard."
         )
     if data.is_cifar10:
         words.append(

@@ -196,7 +196,7 @@ def log(stage: StageData) -> tuple[str, int] | None:
             "validation_nll": "NLL",
         }
         columns = [(title, name) for name, title in titles.items() if name in history[0]]
-    head = ["Epoch", "Step", "Loss, summed over the heads" if heads else "Training loss"]
+    head = ["Epoch", "Step", "Loss, mean of the heads" if heads else "Training loss"]
     head += ([] if heads else ["Learning rate"]) + [title for title, _ in columns]
     rows = []
     for row in shown:
