@@ -123,6 +123,7 @@ def test_every_item_is_in_one_share(monkeypatch):
         assert shares == list(range(total))
 
 
+@pytest.mark.slow
 def test_two_processes_train_a_network_with_parameters_that_no_answer_depends_on(image_folder, tmp_path):
     """DINOv2 has a mask token, which only its pretraining used."""
     FAMILIES["dinov2"].save(tmp_path / "model")

@@ -1,5 +1,7 @@
 """Batches of images, decoded and transformed together."""
 
+import atexit
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -114,6 +116,14 @@ def take(positions: Sequence[int], labels: torch.Tensor) -> tuple[np.ndarray, to
     given = np.asarray(positions, dtype=np.int64)
     wanted = np.where(given < 0, ~given, given)
     return wanted, labels[wanted].masked_fill(torch.from_numpy(given < 0), PADDING_LABEL)
+
+
+@atexit.register
+def _end_workers() -> None:
+    """At the end of the main process, end what it would otherwise wait for: a worker that SIGTERM does not reach."""
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
 
 
 def _leave_signals_to_main_process() -> None:

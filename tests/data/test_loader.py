@@ -1,5 +1,8 @@
 """Batches hold the images that were asked for, however many workers make them."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from conftest import processor, write_images
@@ -47,3 +50,18 @@ def test_labels_go_with_their_images(image_folder):
     dataset = ImageDataset(images, Transform(processor(24)))
     batch = dataset.__getitems__([50, 3, 30])
     assert batch["labels"].tolist() == [images.labels[50], images.labels[3], images.labels[30]]
+
+
+def test_a_process_ends_although_its_workers_leave_signals_to_it(image_folder):
+    """Something may still hold the loader, such as the traceback of an error."""
+    code = f"""
+from transformers import ViTImageProcessor
+from hf_cifar.config import DataConfig
+from hf_cifar.data.loader import in_order
+from hf_cifar.data.sources import load_source
+from hf_cifar.data.transforms import Transform
+images = load_source(DataConfig(dataset={str(image_folder)!r})).splits["train"]
+batches = in_order(images, Transform(ViTImageProcessor()), 2, workers=2)
+next(batches)
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=120, capture_output=True).returncode == 0
