@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 METRICS_FILE = "metrics.json"
+EXAMPLES_FILE = "examples.json"  # in the folder of the examples
 # In the folder of the run, above those of its stages.
 RUN_FILE = "run.yaml"
 SPLITS_FILE = "splits.json"

@@ -17,10 +17,9 @@ from hf_cifar.hub.clean import without_paths
 from hf_cifar.hub.record import Record, digest, digest_of
 from hf_cifar.models.zoo import MODEL_PLACES
 from hf_cifar.progress import say
-from hf_cifar.stage_folder import METRICS_FILE, RUN_FILE, StageFolder
+from hf_cifar.stage_folder import EXAMPLES_FILE, METRICS_FILE, RUN_FILE, StageFolder
 
 CARD = "README.md"
-EXAMPLES_FILE = "examples.json"
 MODEL_FILES = ("*.json", "*.safetensors")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from hf_cifar.config import RunConfig, read_yaml
 from hf_cifar.errors import InputError
-from hf_cifar.stage_folder import RUN_FILE, SPLITS_FILE, StageFolder
+from hf_cifar.stage_folder import EXAMPLES_FILE, RUN_FILE, SPLITS_FILE, StageFolder
 
 TRAINING_STAGES = ("probe", "finetune")
 DIGITS = "digits (scikit-learn)"
@@ -258,6 +258,6 @@ def _splits(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def _examples(folder: Path) -> list[dict[str, Any]]:
-    file = folder / "examples.json"
+    file = folder / EXAMPLES_FILE
     found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
     return [example for example in found if (folder / example["file"]).is_file()]
