@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "RunConfig": "hf_cifar.config",
+    "RunConfig": "hf_cifar.config.run_config",
     "InputError": "hf_cifar.errors",
     "Interrupted": "hf_cifar.errors",
     "TrainingError": "hf_cifar.errors",
-    "StageResult": "hf_cifar.result",
+    "StageResult": "hf_cifar.run.result",
     "Experiment": "hf_cifar.experiment",
     "Predictor": "hf_cifar.inference.predictor",
     "run": "hf_cifar.experiment",

@@ -9,10 +9,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from hf_cifar.config import TRAIN_BATCH_SIZE, RunConfig, flag, flags, nested, read_yaml
+from hf_cifar.config.fields import flag
+from hf_cifar.config.recipes import read_yaml
+from hf_cifar.config.run_config import TRAIN_BATCH_SIZE, RunConfig, flags, nested
 from hf_cifar.errors import HubError, InputError, Interrupted, TrainingError, hint
-from hf_cifar.processes import is_main, rank
-from hf_cifar.run_folder import configured
+from hf_cifar.run.run_folder import configured
+from hf_cifar.utils.processes import is_main, rank
 
 if TYPE_CHECKING:
     from hf_cifar.experiment import Result
@@ -65,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = parse(arguments)
         # Fails before the heavy imports, within seconds, where nothing can come of the request.
-        from hf_cifar.preflight import check
+        from hf_cifar.stages.preflight import check
 
         check(config)
         from hf_cifar.experiment import run

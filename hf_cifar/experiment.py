@@ -9,20 +9,20 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from hf_cifar.config import SHARED_TRAINING_ARGUMENTS, STAGES, TRAIN_BATCH_SIZE, RunConfig, flags, nested
+from hf_cifar.config.run_config import SHARED_TRAINING_ARGUMENTS, STAGES, TRAIN_BATCH_SIZE, RunConfig, flags, nested
 from hf_cifar.errors import unknown_name
-from hf_cifar.result import StageResult
-from hf_cifar.run_folder import configured
+from hf_cifar.run.result import StageResult
+from hf_cifar.run.run_folder import configured
 
 # Imported when they are used: each brings along what it needs, and no more.
 _RUNNERS = {
-    "evaluate": ("hf_cifar.evaluation.evaluate", "run_evaluation"),
-    "predict": ("hf_cifar.inference.predictor", "run_prediction"),
-    "compare": ("hf_cifar.evaluation.comparison.compare", "run_comparison"),
-    "export": ("hf_cifar.hub.export", "run_export"),
-    "push": ("hf_cifar.hub.push", "run_push"),
+    "evaluate": ("hf_cifar.stages.evaluate", "run_evaluation"),
+    "predict": ("hf_cifar.stages.predict", "run_prediction"),
+    "compare": ("hf_cifar.stages.compare", "run_comparison"),
+    "export": ("hf_cifar.stages.export", "run_export"),
+    "push": ("hf_cifar.stages.push", "run_push"),
 }
-_TRAINING = ("hf_cifar.training.stages", "run")
+_TRAINING = ("hf_cifar.stages.train", "run")
 
 
 class Result(Protocol):
@@ -50,8 +50,8 @@ def run(config: RunConfig) -> Any:
     module, name = _RUNNERS.get(config.stage, _TRAINING)
     result = getattr(import_module(module), name)(config)
     if config.stages and config.hub.push_to_hub:
-        from hf_cifar import processes
-        from hf_cifar.hub.push import push
+        from hf_cifar.stages.push import push
+        from hf_cifar.utils import processes
 
         if processes.is_main():
             push(result.folder.path, config.hub)
@@ -135,7 +135,7 @@ class Experiment:
         return run(self.config("push", hub_model_id=hub_model_id, **options))
 
     def _run(self, stage: str, options: dict[str, Any]) -> "Step":
-        from hf_cifar.preflight import check
+        from hf_cifar.stages.preflight import check
 
         config = self.config(stage, **options)
         check(config)

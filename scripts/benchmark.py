@@ -27,7 +27,7 @@ from pathlib import Path
 import psutil
 from scripts_benchmark import setting
 images, model, processor = setting(sys.argv[1], int(sys.argv[2]), 64)
-from hf_cifar.training.features import FeatureCache
+from hf_cifar.training.probe.features import FeatureCache
 import threading, time
 peak, done = [0], []
 def watch():
@@ -49,7 +49,7 @@ def setting(dataset: str, count: int, size: int) -> tuple[Any, Any, Any]:
     """Some training images of a dataset, a ResNet-18 with random weights, and a processor of `size` pixels."""
     import numpy as np
 
-    from hf_cifar.config import DataConfig, ModelConfig
+    from hf_cifar.config.parts import DataConfig, ModelConfig
     from hf_cifar.data.sources import load_source
     from hf_cifar.models.build import build_model
     from hf_cifar.models.processors import fit_processor
@@ -139,9 +139,9 @@ def probe(dataset: str, count: int) -> list[dict[str, Any]]:
                 optimizer.step()
 
     def cached() -> None:
-        from hf_cifar.config import RunConfig
-        from hf_cifar.run_folder import RunFolder
-        from hf_cifar.training.probe import Probe
+        from hf_cifar.config.run_config import RunConfig
+        from hf_cifar.run.run_folder import RunFolder
+        from hf_cifar.training.probe.probe import Probe
 
         with tempfile.TemporaryDirectory() as folder:
             config = RunConfig.from_recipe("resnet", output_dir=folder, feature_cache=f"{folder}/cache")
@@ -189,16 +189,18 @@ def fine_tuning(count: int) -> list[dict[str, Any]]:
     import torch
     from transformers import TrainerCallback
 
-    from hf_cifar.config import ModelConfig, RunConfig
+    from hf_cifar.config.parts import ModelConfig
+    from hf_cifar.config.run_config import RunConfig
     from hf_cifar.data.loader import take
     from hf_cifar.models.anatomy import layer_groups
-    from hf_cifar.models.build import build_model, on_device
-    from hf_cifar.stage_folder import StageFolder
+    from hf_cifar.models.build import build_model
+    from hf_cifar.run.stage_folder import StageFolder
     from hf_cifar.training.callbacks import EpochCallback
-    from hf_cifar.training.finetune import finetune_arguments
-    from hf_cifar.training.finetune_trainer import FinetuneTrainer
+    from hf_cifar.training.finetune.finetune import finetune_arguments
+    from hf_cifar.training.finetune.trainer import FinetuneTrainer
     from hf_cifar.training.freezing import freeze_statistics
-    from hf_cifar.training.optim import parameter_groups
+    from hf_cifar.training.optimizer import parameter_groups
+    from hf_cifar.utils.device import on_device
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pixels = torch.randn(BATCH, 3, 64, 64, device=device)
@@ -262,7 +264,7 @@ def prediction(dataset: str, count: int) -> list[dict[str, Any]]:
     from transformers import pipeline
 
     from hf_cifar.inference.predictor import Predictor
-    from hf_cifar.models.export import save
+    from hf_cifar.models.native import save
 
     images, model, processor = setting(dataset, count, 64)
     with tempfile.TemporaryDirectory() as folder:

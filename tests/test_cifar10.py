@@ -5,17 +5,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import SHARED
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from support.images import SHARED
 from transformers import pipeline
 
-from hf_cifar.config import DataConfig, RunConfig
+from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.run_config import RunConfig
 from hf_cifar.data.sources import load_source
 from hf_cifar.data.splits import make_splits
 from hf_cifar.models.build import build_model, fit_processor
-from hf_cifar.training.features import FeatureCache
-from hf_cifar.training.stages import run
+from hf_cifar.stages.train import run
+from hf_cifar.training.probe.features import FeatureCache
 
 DATA, WEIGHTS = SHARED / "data" / "cifar10-jpeg", SHARED / "weights" / "resnet18-tiny-imagenet"
 

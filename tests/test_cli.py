@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import write_images
+from support.images import write_images
 
 ROOT = Path(__file__).parents[1]
 
@@ -133,7 +133,7 @@ def test_no_hub_and_nothing_cached_names_three_ways_out(tmp_path):
 
 def test_no_network_for_torchvision_weights_names_the_ways_out(tmp_path):
     code = (
-        "import sys; from hf_cifar import connection, preflight\n"
+        "import sys; from hf_cifar.stages import preflight; from hf_cifar.utils import network as connection\n"
         "preflight.reachable = lambda url: False\n"
         "from hf_cifar.cli import main\n"
         "sys.exit(main(['--stage', 'probe', '--dataset', 'digits']))"

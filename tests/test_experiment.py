@@ -9,8 +9,8 @@ from transformers import pipeline
 
 import hf_cifar
 from hf_cifar import Experiment, InputError, RunConfig
-from hf_cifar.config import nested
-from hf_cifar.run_folder import configured
+from hf_cifar.config.run_config import nested
+from hf_cifar.run.run_folder import configured
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from PIL import Image
 from transformers.image_utils import load_image
 
 from hf_cifar.errors import InputError
-from hf_cifar.progress import progress, say
+from hf_cifar.utils.progress import progress, say
 
 
 class CorruptImageError(InputError):

@@ -10,10 +10,10 @@ import datasets
 import numpy as np
 from PIL import Image
 
-from hf_cifar.config import DataConfig
+from hf_cifar.config.locate import DatasetLocation, locate_dataset
+from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.columns import find_labels, image_column, label_column
 from hf_cifar.data.images import LabeledImages
-from hf_cifar.data.locate import Location, locate_dataset
 from hf_cifar.errors import InputError
 
 SPLIT_NAMES = {
@@ -118,7 +118,7 @@ def _digits() -> datasets.Dataset:
     return datasets.Dataset.from_dict({"image": images, "label": found.target.tolist()}, features=features)
 
 
-def _hub(location: Location, config: DataConfig) -> dict[str, datasets.Dataset]:
+def _hub(location: DatasetLocation, config: DataConfig) -> dict[str, datasets.Dataset]:
     try:
         found = datasets.load_dataset(location.name, config.dataset_config, revision=config.dataset_revision)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 import datasets
 import numpy as np
 
-from hf_cifar.config import DataConfig
+from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import Source
 from hf_cifar.errors import InputError
-from hf_cifar.progress import say
+from hf_cifar.utils.progress import say
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0

@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.transforms import Transform
-from hf_cifar.files import folder_aside, write_json
-from hf_cifar.stage_folder import EXAMPLES_FILE
+from hf_cifar.run.stage_folder import EXAMPLES_FILE
+from hf_cifar.utils.files import folder_aside, write_json
 
 COUNT = 4
 LONGEST_SIDE = 512  # of a kept image, in pixels

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import log_softmax
 
-from hf_cifar.files import write_csv
+from hf_cifar.utils.files import write_csv
 
 COLUMNS = ("index", "label", "prediction", "label_probability", "prediction_probability", "loss")
 PAIRS = 20

@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 from transformers import PreTrainedModel
 
-from hf_cifar import processes
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.loader import default_workers, in_order
 from hf_cifar.data.transforms import Transform
 from hf_cifar.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corruptions_of
-from hf_cifar.progress import progress
+from hf_cifar.utils import processes
+from hf_cifar.utils.progress import progress
 
 
 class Corrupting(Transform):

@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_cifar.config import HubConfig, RunConfig
-from hf_cifar.connection import hub_endpoint, is_hub_id, reachable
+from hf_cifar.config.parts import HubConfig
+from hf_cifar.config.run_config import RunConfig
 from hf_cifar.errors import HubError, InputError
 from hf_cifar.hub.failures import NEW_TOKEN, a_quiet_client, patiently
+from hf_cifar.utils.network import hub_endpoint, is_hub_id, reachable
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

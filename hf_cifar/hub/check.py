@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_cifar.errors import HubError
-from hf_cifar.hub.clean import local_paths
+from hf_cifar.hub.local_paths import local_paths
 
 NEEDED = ("config.json", "preprocessor_config.json", "README.md")
 # Files that run code when they are opened, or that are weights in another format than safetensors.

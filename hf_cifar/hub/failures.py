@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hf_cifar.errors import HubError, InputError
-from hf_cifar.progress import say
+from hf_cifar.utils.progress import say
 
 T = TypeVar("T")
 WAITS = (1.0, 3.0, 8.0, 15.0)

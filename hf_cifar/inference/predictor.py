@@ -1,11 +1,9 @@
 """What a trained model says of images: the answers of `pipeline`, many images at a time."""
 
 import os
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,29 +11,16 @@ import scipy.special
 import torch
 from PIL import Image
 
-from hf_cifar import processes
-from hf_cifar.config import RunConfig
+from hf_cifar.config.locate import locate_checkpoint
 from hf_cifar.errors import InputError
-from hf_cifar.files import write_aside
-from hf_cifar.inference.answer_files import (
-    STANDARD_OUTPUT,
-    WriteRow,
-    answers_to_standard_output,
-    check_output,
-    open_answers,
-    readable,
-)
-from hf_cifar.inference.image_paths import Found, some_images
+from hf_cifar.inference.image_paths import Found
 from hf_cifar.inference.image_reading import ImageLike, in_order, read_image, reading_threads, reason
 from hf_cifar.models.load import load_checkpoint
-from hf_cifar.models.zoo import locate_checkpoint
-from hf_cifar.progress import progress, say
 
 BATCH_SIZE = 64
 TOP_K = 5
 AT_A_TIME = 16  # images that one thread reads before it hands them on
 PIXELS_AT_ONCE = 1 << 18  # of images of one size that pass the processor together: what a large photo has, alone
-SKIPPED_NAMED = 10  # of what was skipped, how much the summary names
 
 A = TypeVar("A")
 
@@ -53,45 +38,6 @@ class Answer:
     image: ImageLike
     predictions: list[dict[str, Any]] = field(default_factory=list)
     fault: str = ""
-
-
-@dataclass(frozen=True)
-class PredictionResult:
-    """What `--stage predict` did.
-
-    Attributes:
-        output: the file; - for standard output.
-        num_images: images that have an answer.
-        num_skipped: those that have none, because they are not there or cannot be read.
-        skipped: the first of these: image and reason.
-        model: folder or Hub id.
-        seconds: of the pass over the images, without loading the model.
-    """
-
-    output: str
-    num_images: int
-    num_skipped: int
-    skipped: list[dict[str, str]]
-    model: str
-    seconds: float
-
-    @property
-    def status(self) -> int:
-        """The exit status: 0, or 1 where anything was skipped."""
-        return int(self.num_skipped > 0)
-
-    def summary(self) -> dict[str, Any]:
-        """What the command line prints last."""
-        return {
-            "stage": "predict",
-            "output": self.output,
-            "num_images": self.num_images,
-            "num_skipped": self.num_skipped,
-            "skipped": self.skipped,
-            "model": self.model,
-            "seconds": self.seconds,
-            "images_per_second": self.num_images / self.seconds if self.seconds else 0.0,
-        }
 
 
 class Predictor:
@@ -224,52 +170,6 @@ class Predictor:
         if problem == "multi_label_classification" or self.num_labels == 1:
             return np.asarray(scipy.special.expit(logits))
         return np.asarray(scipy.special.softmax(logits, axis=-1))
-
-
-def run_prediction(config: RunConfig) -> PredictionResult:
-    """Answer the images that `--images` names, and write the answers to `--output`.
-
-    An image that is not there or cannot be read is named on standard error and has no row.
-
-    Raises:
-        InputError: nothing to predict, no model, or no file to write to; then nothing is written.
-    """
-    asked = config.prediction
-    if processes.count() > 1:
-        raise InputError("--stage predict runs in one process: start it without torchrun, once for each part")
-    output = check_output(asked.output, config.overwrite)
-    images, total = some_images(asked.images)
-    use_cpu = bool(config.computing.get("use_cpu", False))
-    predictor = Predictor(config.checkpoint or config.folder, batch_size=asked.batch_size, use_cpu=use_cpu)
-    top_k = min(asked.top_k, predictor.num_labels)
-    started = time.perf_counter()
-    skipped: list[dict[str, str]] = []
-    answered = faults = 0
-
-    def write_all(write: WriteRow) -> None:
-        nonlocal answered, faults
-        with progress(None, "predict", "image", total=total) as bar:
-            for answer in predictor.answers(images, top_k):
-                path = str(answer.image)
-                if answer.fault:
-                    say(f"skipped {path}: {answer.fault}")
-                    skipped.extend([{"image": readable(path), "reason": answer.fault}][: SKIPPED_NAMED - len(skipped)])
-                    faults += 1
-                else:
-                    write(path, answer.predictions)
-                    answered += 1
-                bar.update()
-
-    def write_file(aside: Path) -> None:
-        with open_answers(aside, Path(output).suffix, top_k) as write:
-            write_all(write)
-
-    if output == STANDARD_OUTPUT:
-        with answers_to_standard_output() as write:
-            write_all(write)
-    else:
-        write_aside(Path(output), write_file)
-    return PredictionResult(output, answered, faults, skipped, predictor.name, time.perf_counter() - started)
 
 
 @dataclass

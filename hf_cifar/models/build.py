@@ -15,16 +15,16 @@ from transformers import (
     ViTImageProcessor,
 )
 
-from hf_cifar.config import ModelConfig
+from hf_cifar.config.locate import DEFAULT_WEIGHTS, Location, locate_model, locate_weights
+from hf_cifar.config.parts import ModelConfig
 from hf_cifar.errors import InputError, unknown_name
 from hf_cifar.models.anatomy import architecture, group_backbone, head_names, knows_head, layer_groups
-from hf_cifar.models.lineage import base_model_of
+from hf_cifar.models.base_model import base_model_of
+from hf_cifar.models.forward_check import run_trial
 from hf_cifar.models.processors import PROCESSOR_FILE, fit_processor, output_size
 from hf_cifar.models.resize import resized
 from hf_cifar.models.resnet import TorchvisionResNetConfig, TorchvisionResNetForImageClassification
-from hf_cifar.models.trial import run_trial
 from hf_cifar.models.weights import load_checked, read_weights
-from hf_cifar.models.zoo import DEFAULT_WEIGHTS, Location, locate_model, locate_weights
 
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
@@ -98,12 +98,6 @@ def build_model(config: ModelConfig, label_names: list[str], seed: int) -> Built
         if config.image_size is not None:
             built = replace(built, model=resized(built.model.eval(), config.image_size))
         return _tried(built, output_size(fit_processor(built.processor, config.image_size, None)))
-
-
-def on_device(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:
-    """The model, moved to a device."""
-    torch.nn.Module.to(model, device)
-    return model
 
 
 def _tried(built: BuiltModel, size: tuple[int, int]) -> BuiltModel:

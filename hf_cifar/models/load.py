@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
 
+from hf_cifar.config.locate import Location
 from hf_cifar.errors import InputError
-from hf_cifar.models.build import on_device
-from hf_cifar.models.zoo import Location
-from hf_cifar.progress import say
+from hf_cifar.utils.device import default_device, on_device
+from hf_cifar.utils.progress import say
 
 
 def load_checkpoint(location: Location, *, use_cpu: bool = False) -> tuple[PreTrainedModel, Any]:
@@ -62,12 +62,7 @@ def load_checkpoint(location: Location, *, use_cpu: bool = False) -> tuple[PreTr
     names = model.config.id2label or {}
     if any(label == f"LABEL_{number}" for number, label in names.items()):
         say(f"warning: {name} has no label names, so its answers are LABEL_0 to LABEL_{len(names) - 1}")
-    return on_device(model.eval(), _device(use_cpu)), processor
-
-
-def _device(use_cpu: bool) -> torch.device:
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    return torch.device("cpu") if use_cpu or accelerator is None else accelerator
+    return on_device(model.eval(), default_device(use_cpu)), processor
 
 
 def _line(error: Exception) -> str:

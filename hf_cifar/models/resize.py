@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import architecture, head
-from hf_cifar.models.trial import NETWORK_FAILS
+from hf_cifar.models.forward_check import NETWORK_FAILS
 
 EXTRA_TOKENS = range(9)  # in front of the patches: a class token, a distillation token, registers
 FLAG = "interpolate_pos_encoding"  # of the families that interpolate when asked to

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from hf_cifar.errors import InputError
-from hf_cifar.models.export import native_key
+from hf_cifar.models.native import native_key
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 

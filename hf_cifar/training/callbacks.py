@@ -8,8 +8,8 @@ from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_cifar.data.loader import ImageDataset
-from hf_cifar.files import write_csv
-from hf_cifar.progress import progress
+from hf_cifar.utils.files import write_csv
+from hf_cifar.utils.progress import progress
 
 LEADING_COLUMNS = ("epoch", "step", "strength", "iterations", "seconds", "loss", "learning_rate")
 

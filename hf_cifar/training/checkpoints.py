@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_cifar import processes
 from hf_cifar.errors import TrainingError
-from hf_cifar.files import write_json
+from hf_cifar.utils import processes
+from hf_cifar.utils.files import write_json
 
 COMPLETE = "complete.json"
 STATE = "trainer_state.json"

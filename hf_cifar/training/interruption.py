@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_cifar import processes
 from hf_cifar.errors import Interrupted
 from hf_cifar.training.checkpoints import ends_epoch
+from hf_cifar.utils import processes
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 AGREE_EVERY = 8  # steps between two agreements of several processes, each of which waits for all of them

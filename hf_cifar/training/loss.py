@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from hf_cifar import processes
 from hf_cifar.data.loader import PADDING_LABEL
 from hf_cifar.errors import TrainingError
-from hf_cifar.files import write_text
+from hf_cifar.utils import processes
+from hf_cifar.utils.files import write_text
 
 FILE = "loss.json"
 CHECK_EVERY = 25  # steps; on a GPU a look at the loss waits for all that is under way

@@ -11,13 +11,14 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from hf_cifar import processes
-from hf_cifar.config import TRAIN_BATCH_SIZE, flag
+from hf_cifar.config.fields import flag
+from hf_cifar.config.run_config import TRAIN_BATCH_SIZE
 from hf_cifar.data.loader import PADDING_LABEL, TrainBatches, as_is
 from hf_cifar.errors import InputError, Interrupted, unknown_name
 from hf_cifar.training.checkpoints import KEEP, CheckpointCallback, Saved
 from hf_cifar.training.interruption import InterruptionCallback
 from hf_cifar.training.loss import LossMeter, summed_cross_entropy
+from hf_cifar.utils import processes
 
 RESERVED = {
     "remove_unused_columns": "it must stay off, or the images never reach their transform",

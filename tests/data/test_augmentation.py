@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from conftest import processor, write_images
 from PIL import Image
+from support.images import write_images
+from support.models import processor
 
-from hf_cifar.config import DataConfig
+from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.augmentation import Mixing, drawn_by
 from hf_cifar.data.loader import PADDING_LABEL, ImageDataset
 from hf_cifar.data.sources import load_source

@@ -5,10 +5,11 @@ import sys
 
 import pytest
 import torch
-from conftest import processor, write_images
+from support.images import write_images
+from support.models import processor
 from torch.utils.data import DataLoader
 
-from hf_cifar.config import DataConfig
+from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.images import CorruptImageError
 from hf_cifar.data.loader import ImageDataset, as_is, in_order
 from hf_cifar.data.sources import load_source
@@ -56,7 +57,7 @@ def test_a_process_ends_although_its_workers_leave_signals_to_it(image_folder):
     """Something may still hold the loader, such as the traceback of an error."""
     code = f"""
 from transformers import ViTImageProcessor
-from hf_cifar.config import DataConfig
+from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.loader import in_order
 from hf_cifar.data.sources import load_source
 from hf_cifar.data.transforms import Transform

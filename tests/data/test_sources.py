@@ -3,10 +3,10 @@
 import datasets
 import numpy as np
 import pytest
-from conftest import write_images
 from PIL import Image
+from support.images import write_images
 
-from hf_cifar.config import DataConfig
+from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.sources import DIGIT_NAMES, load_source, usual_split
 from hf_cifar.errors import InputError
 

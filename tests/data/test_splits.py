@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hf_cifar.config import DataConfig
+from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import Source
 from hf_cifar.data.splits import make_splits, stratified_choice

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import processor
 from PIL import Image
+from support.models import processor
 from transformers import AutoImageProcessor, CLIPImageProcessor, ConvNextImageProcessor
 
 from hf_cifar.data.images import LabeledImages

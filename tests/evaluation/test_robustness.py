@@ -6,10 +6,10 @@ import os
 import numpy as np
 import pytest
 import torch
-from conftest import processor, tiny_resnet
+from support.models import processor, tiny_resnet
 from transformers import pipeline
 
-from hf_cifar.config import DataConfig
+from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.images import CorruptImageError
 from hf_cifar.data.sources import load_source
 from hf_cifar.evaluation import robustness

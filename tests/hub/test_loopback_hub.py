@@ -10,8 +10,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-
-from hub.conftest import TOKEN
+from support.hub.fixtures import TOKEN
 
 REPO = "alice/flowers"
 LARGE = bytes(range(256)) * 4096

@@ -7,10 +7,9 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from conftest import processor
+from support.hub.fixtures import REPO, TOKEN, environment
+from support.models import processor
 from transformers import ViTConfig, ViTForImageClassification
-
-from hub.conftest import REPO, TOKEN, environment
 
 # Of a process that has imported the client already; a user's has it from HF_ENDPOINT.
 TO_THE_LOOPBACK = """

@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import processor, tiny_resnet
 from PIL import Image
+from support.models import processor, tiny_resnet
 from transformers import ConvNextImageProcessor, ViTImageProcessor, pipeline
 
-from hf_cifar.config import RunConfig, nested
+from hf_cifar.config.run_config import RunConfig, nested
 from hf_cifar.errors import InputError
 from hf_cifar.inference import image_reading
 from hf_cifar.inference import predictor as inference
-from hf_cifar.inference.predictor import Predictor, read_image, run_prediction
+from hf_cifar.inference.predictor import Predictor, read_image
+from hf_cifar.stages.predict import run_prediction
 
 NAMES = ["ant", "bee", "crow", "dög", "elk"]
 FAULTS = {

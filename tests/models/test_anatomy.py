@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from conftest import tiny_resnet
-from families import FAMILIES
+from support.families import FAMILIES
+from support.models import tiny_resnet
 
-from hf_cifar.config import ModelConfig
+from hf_cifar.config.parts import ModelConfig
 from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import (
     backbone_layers,

@@ -8,22 +8,23 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import transformers
-from conftest import processor
-from families import FAMILIES, LABELS
 from PIL import Image
+from support.families import FAMILIES, LABELS
+from support.models import processor
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel, pipeline
 from transformers.modeling_outputs import ImageClassifierOutput
 
-from hf_cifar.config import ModelConfig, RunConfig, nested
+from hf_cifar.config.parts import ModelConfig
+from hf_cifar.config.run_config import RunConfig, nested
 from hf_cifar.data.transforms import Transform
 from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import head, head_names, layer_groups
 from hf_cifar.models.build import build_model
 from hf_cifar.models.processors import fit_processor, own_statistics
+from hf_cifar.stages.train import run
 from hf_cifar.training.freezing import freeze
-from hf_cifar.training.heads import HeadGrid, OnlineProbe
-from hf_cifar.training.stages import run
+from hf_cifar.training.probe.heads import HeadGrid, OnlineProbe
 
 
 class StrangeConfig(PreTrainedConfig):

@@ -10,15 +10,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import write_images
-from families import FAMILIES
 from safetensors.torch import load_file
+from support.families import FAMILIES
+from support.images import write_images
 from transformers import AutoModelForImageClassification, pipeline
 
-from hf_cifar.config import RunConfig, nested
+from hf_cifar.config.run_config import RunConfig, nested
 from hf_cifar.models.anatomy import head_names
-from hf_cifar.training import finetune
-from hf_cifar.training.stages import run
+from hf_cifar.stages.train import run
+from hf_cifar.training.finetune import finetune
 
 NAMES = ["blue", "green", "red"]
 # Sixteen blocks of random weights without a residual make of a rounding error a 600 times larger one.

@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import processor
-from families import FAMILIES, SIZE, VIT
 from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from support.families import FAMILIES, SIZE, VIT
+from support.models import processor
 from transformers import ViTConfig, ViTForImageClassification, ViTModel, pipeline
 
-from hf_cifar.config import RunConfig, nested
+from hf_cifar.config.locate import locate_checkpoint, locate_model, locate_start, locate_weights
+from hf_cifar.config.run_config import RunConfig, nested
 from hf_cifar.errors import InputError
+from hf_cifar.models.base_model import base_model_of
 from hf_cifar.models.build import build_model
-from hf_cifar.models.export import save, to_native
-from hf_cifar.models.lineage import base_model_of
+from hf_cifar.models.native import save, to_native
 from hf_cifar.models.processors import fit_processor
-from hf_cifar.models.zoo import locate_checkpoint, locate_model, locate_start, locate_weights
-from hf_cifar.training.stages import run
-from hf_cifar.training.start import find_start
+from hf_cifar.stages.train import run
+from hf_cifar.training.finetune.starting_point import find_start
 
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 IN21K = "google/vit-base-patch16-224-in21k"

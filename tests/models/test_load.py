@@ -4,12 +4,12 @@ import shutil
 
 import pytest
 import torch
-from conftest import processor, tiny_resnet
+from support.models import processor, tiny_resnet
 from transformers import BertConfig, BertModel
 
+from hf_cifar.config.locate import Location
 from hf_cifar.errors import InputError
 from hf_cifar.models.load import load_checkpoint
-from hf_cifar.models.zoo import Location
 
 
 @pytest.fixture

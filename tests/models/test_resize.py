@@ -4,14 +4,14 @@ import copy
 
 import pytest
 import torch
-from families import FAMILIES, LABELS, SIZE
 from PIL import Image
+from support.families import FAMILIES, LABELS, SIZE
 from transformers import AutoModelForImageClassification, pipeline
 
-from hf_cifar.config import ModelConfig
+from hf_cifar.config.parts import ModelConfig
 from hf_cifar.errors import InputError
 from hf_cifar.models.build import build_model
-from hf_cifar.models.export import save
+from hf_cifar.models.native import save
 from hf_cifar.models.processors import fit_processor
 
 NEW = 48

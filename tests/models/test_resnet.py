@@ -5,10 +5,10 @@ import copy
 import pytest
 import torch
 import torchvision
-from conftest import scramble_statistics
+from support.models import scramble_statistics
 from transformers import AutoConfig, AutoModelForImageClassification, Trainer, TrainingArguments
 
-from hf_cifar.config import ModelConfig
+from hf_cifar.config.parts import ModelConfig
 from hf_cifar.models.build import build_model
 from hf_cifar.models.resnet import TorchvisionResNetConfig, TorchvisionResNetForImageClassification
 

@@ -3,16 +3,16 @@
 import pytest
 import torch
 import torchvision
-from families import FAMILIES
 from safetensors.torch import save_file
+from support.families import FAMILIES
 from transformers import AutoImageProcessor
 
-from hf_cifar.config import ModelConfig
+from hf_cifar.config.parts import ModelConfig
 from hf_cifar.errors import InputError
 from hf_cifar.models.build import build_model
-from hf_cifar.models.export import to_native
+from hf_cifar.models.native import to_native
 from hf_cifar.models.weights import put_weights
-from hf_cifar.training.ema import WeightAverage
+from hf_cifar.training.finetune.ema import WeightAverage
 
 NAMES = ["ape", "bee", "cat"]
 
@@ -91,7 +91,7 @@ def test_a_file_that_holds_no_weights(tmp_path):
 
 
 def test_native_folder_of_another_shape_is_refused(tiny_model, tmp_path):
-    from conftest import tiny_resnet
+    from support.models import tiny_resnet
 
     model = tiny_resnet()
     save_file({f"x.{name}": tensor for name, tensor in model.state_dict().items()}, tmp_path / "w.safetensors")
@@ -121,7 +121,7 @@ def test_unknown_names(tmp_path):
 
 
 def test_the_processor_comes_with_the_weights(resnet18, tmp_path):
-    from conftest import processor
+    from support.models import processor
 
     save_file(resnet18.state_dict(), tmp_path / "model.safetensors")
     processor(48).save_pretrained(tmp_path)
@@ -131,7 +131,7 @@ def test_the_processor_comes_with_the_weights(resnet18, tmp_path):
 def test_bundled_backbone_loads_whole():
     from safetensors.torch import load_file
 
-    from hf_cifar.models.zoo import BUNDLED
+    from hf_cifar.config.locate import BUNDLED
 
     built = build_model(ModelConfig(model="resnet18-mini"), NAMES, 0)
     stored = load_file(BUNDLED / "resnet18-mini" / "model.safetensors")

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from conftest import tiny_resnet
+from support.models import tiny_resnet
 from torch import nn
 from transformers import Trainer, TrainingArguments
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from hf_cifar.config import DataConfig
+from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.sources import load_source
 
 

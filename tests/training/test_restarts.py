@@ -107,7 +107,7 @@ def test_sigkill_at_a_step_of_fine_tuning_ends_in_the_same_bits(step, whole, com
     kill = f"""
 import os, signal
 from transformers import TrainerCallback
-from hf_cifar.training.finetune_trainer import FinetuneTrainer
+from hf_cifar.training.finetune.trainer import FinetuneTrainer
 evaluate = FinetuneTrainer.evaluate
 step = FinetuneTrainer.training_step
 def killed(self, *args, **kwargs):
@@ -136,7 +136,7 @@ def test_a_signal_makes_a_checkpoint_and_says_so(number, status, step, whole, co
     expected, flags, _ = whole
     raise_signal = f"""
 import os
-from hf_cifar.training.finetune_trainer import FinetuneTrainer
+from hf_cifar.training.finetune.trainer import FinetuneTrainer
 step = FinetuneTrainer.training_step
 sent = []
 def asked(self, *args, **kwargs):
@@ -163,7 +163,7 @@ import os, signal
 from hf_cifar.data import sources
 def asked(*args):
     os.kill(os.getpid(), signal.SIGTERM)
-from hf_cifar.training import stages
+from hf_cifar.stages import train as stages
 stages.load_source = asked
 """
     assert command_line.run(*flags, before=ask) == 143
@@ -176,7 +176,7 @@ def stopped(whole, command_line, tmp_path):
     _, flags, _ = whole
     kill = """
 import os, signal
-from hf_cifar.training.finetune_trainer import FinetuneTrainer
+from hf_cifar.training.finetune.trainer import FinetuneTrainer
 step = FinetuneTrainer.training_step
 def killed(self, *args, **kwargs):
     if self.state.global_step == 10:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from hf_cifar.data.label_names import plain
 from hf_cifar.errors import InputError
-from hf_cifar.stage_folder import METRICS_FILE, SPLITS_FILE, StageFolder
+from hf_cifar.run.stage_folder import METRICS_FILE, SPLITS_FILE, StageFolder
 
 # A run is its last stage: what was fine-tuned came from the probe.
 LAST_FIRST = ("finetune", "probe", "evaluate")

@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
-from hf_cifar.hardware import hardware
+from hf_cifar.run.environment import hardware
 
 BATCH_SIZE = 32
 ROUNDS = 20

@@ -15,8 +15,8 @@ from hf_cifar.evaluation.figures.pictures import TINY, pictures_figure
 from hf_cifar.evaluation.figures.reliability import reliability_figure
 from hf_cifar.evaluation.figures.robustness import robustness_figure
 from hf_cifar.evaluation.figures.tables import read_doubts, read_history
-from hf_cifar.files import folder_aside
-from hf_cifar.stage_folder import StageFolder
+from hf_cifar.run.stage_folder import StageFolder
+from hf_cifar.utils.files import folder_aside
 
 MAX_IMAGES = 24  # worst mistakes, and label errors, that are shown
 THUMBNAIL = 160  # pixels of the longer side

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_cifar.files import write_aside
+from hf_cifar.utils.files import write_aside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

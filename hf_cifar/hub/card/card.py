@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hf_cifar.files import write_aside, write_text
 from hf_cifar.hub.card import facts, tables
 from hf_cifar.hub.card import limits as use
 from hf_cifar.hub.card import settings as how
@@ -14,7 +13,8 @@ from hf_cifar.hub.card.data import CardData, StageData
 from hf_cifar.hub.card.markdown import listed, loss, percent, plain
 from hf_cifar.hub.card.merge import BEGIN, END, edited_inside, mark, merge_card, sealed
 from hf_cifar.hub.card.metadata import license_of, metadata
-from hf_cifar.progress import say
+from hf_cifar.utils.files import write_aside, write_text
+from hf_cifar.utils.progress import say
 
 __all__ = ["CARD_FILE", "CardData", "merge_card", "render_card", "write_card"]
 

@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hf_cifar.config import RunConfig, read_yaml
+from hf_cifar.config.recipes import read_yaml
+from hf_cifar.config.run_config import RunConfig
 from hf_cifar.errors import InputError
-from hf_cifar.stage_folder import EXAMPLES_FILE, RUN_FILE, SPLITS_FILE, StageFolder
+from hf_cifar.run.stage_folder import EXAMPLES_FILE, RUN_FILE, SPLITS_FILE, StageFolder
 
 TRAINING_STAGES = ("probe", "finetune")
 DIGITS = "digits (scikit-learn)"

@@ -7,11 +7,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from hf_cifar.config import SHARED_TRAINING_ARGUMENTS, TRAIN_BATCH_SIZE, RunConfig, flag, flags
-from hf_cifar.data.locate import NAMES as DATASETS
+from hf_cifar.config.fields import flag
+from hf_cifar.config.locate import DATASET_NAMES, MODEL_NAMES
+from hf_cifar.config.run_config import SHARED_TRAINING_ARGUMENTS, TRAIN_BATCH_SIZE, RunConfig, flags
 from hf_cifar.hub.card.data import CardData, StageData
 from hf_cifar.hub.card.markdown import code, plain
-from hf_cifar.models.zoo import NAMES as MODELS
 
 # Training arguments that change nothing of the model: where logs and checkpoints go, how images are read.
 _NOISE = re.compile(
@@ -294,7 +294,7 @@ def _shown(data: CardData, name: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.12g}"
     text = str(value)
-    bundled = {"dataset": DATASETS, "model": MODELS}.get(name)
+    bundled = {"dataset": DATASET_NAMES, "model": MODEL_NAMES}.get(name)
     parts = re.split(r"[/\\]", text.rstrip("/\\"))
     local = len(parts) > 1 or text.startswith("~") or (bundled is not None and text not in bundled)
     return PLACEHOLDER + parts[-1] if local and text not in data.hub_names else text

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import processor, tiny_resnet
+from support.models import processor, tiny_resnet
 from torch import nn
 from transformers import (
     BitImageProcessor,

@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from hub.card_checks import check, rows_of
-from hub.made_run import RESNET18, make_run, write_rows
 from huggingface_hub import ModelCard
+from support.card_checks import check, rows_of
+from support.made_run import RESNET18, make_run, write_rows
 
 from hf_cifar.hub.card import render_card, write_card
 from hf_cifar.hub.card.data import architecture

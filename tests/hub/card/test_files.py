@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import processor, tiny_resnet
-from hub.card_checks import check
-from hub.made_run import CIFAR10, TEST, make_run
 from huggingface_hub import ModelCard
 from PIL import Image
+from support.card_checks import check
+from support.made_run import CIFAR10, TEST, make_run
+from support.models import processor, tiny_resnet
 from transformers import pipeline
 
 from hf_cifar.errors import InputError
 from hf_cifar.hub.card import render_card, write_card
-from hf_cifar.training.stages import run as train
+from hf_cifar.stages.train import run as train
 
 
 @pytest.fixture(scope="module")

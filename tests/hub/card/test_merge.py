@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hub.made_run import make_run
+from support.made_run import make_run
 
 from hf_cifar.errors import InputError
 from hf_cifar.hub.card import merge_card, render_card, write_card

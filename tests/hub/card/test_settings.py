@@ -4,10 +4,11 @@ import re
 import subprocess
 
 import pytest
-from hub.made_run import make_run
+from support.made_run import make_run
 
 from hf_cifar.cli import parse
-from hf_cifar.config import RunConfig, read_yaml
+from hf_cifar.config.recipes import read_yaml
+from hf_cifar.config.run_config import RunConfig
 from hf_cifar.hub.card import render_card
 
 SHELL = "hf-cifar() { printf '%s\\n' \"$@\"; }\n"

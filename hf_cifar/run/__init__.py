@@ -1,0 +1,1 @@
+"""A request and what a run leaves on disk."""

@@ -1,0 +1,45 @@
+"""Record what a result was computed on: library versions and hardware."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+LIBRARIES = (
+    "hf_cifar",
+    "torch",
+    "torchvision",
+    "transformers",
+    "datasets",
+    "evaluate",
+    "accelerate",
+    "huggingface_hub",
+    "scikit-learn",
+    "numpy",
+    "pillow",
+)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of every library that a result may depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def hardware(device: "torch.device") -> dict[str, Any]:
+    """Return the name of the device that the network ran on, the name of the CPU and its number of cores."""
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {"device": name, "cpu": _cpu_name(), "cores": os.cpu_count()}
+
+
+def _cpu_name() -> str:
+    """Return the model name of the CPU where the system tells it, otherwise its architecture."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

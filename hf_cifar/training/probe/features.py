@@ -1,0 +1,209 @@
+"""Pooled features, computed once for every image and kept.
+
+One folder of the cache holds the features of one backbone for one split, by the rows of the split, in parts:
+runs with other seeds, other validation splits or more images read what is there and add what is not. A part is
+written aside and renamed, so it is there whole or not at all; a lock keeps two runs from computing the same rows.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from transformers import PreTrainedModel
+
+from hf_cifar.data.images import LabeledImages
+from hf_cifar.data.loader import default_workers, in_order
+from hf_cifar.data.transforms import Transform
+from hf_cifar.errors import InputError
+from hf_cifar.models.anatomy import head, head_names, pooled_features
+from hf_cifar.utils import processes
+from hf_cifar.utils.files import write_json
+from hf_cifar.utils.progress import progress
+
+PART_ROWS = 16_384  # what a kill in the middle costs at most
+BATCH_SIZE = 64
+DTYPE = "float32"
+FORMAT = 2  # of the cache; counts up when what is stored changes
+# What a model's configuration holds that its features do not depend on.
+OTHER_SETTINGS = {
+    "architectures",
+    "calibration_temperature",
+    "dtype",
+    "id2label",
+    "label2id",
+    "label_names",
+    "num_classes",
+    "num_labels",
+    "pretrained_cfg",  # the processor's, which is a part of the key itself
+    "problem_type",
+    "transformers_version",
+    "_name_or_path",
+}
+
+
+@dataclass
+class Features:
+    """The features of some images, memory-mapped.
+
+    Attributes:
+        labels: int64 [n].
+        images_read: how many images went through the backbone for it; the others were in the cache.
+        seconds: how long that took.
+    """
+
+    labels: np.ndarray
+    images_read: int
+    seconds: float
+    _parts: list[np.ndarray]
+    _part: np.ndarray
+    _place: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, positions: Sequence[int] | np.ndarray | slice) -> np.ndarray:
+        """float32 [len(positions), features]; only these rows are read."""
+        part, place = self._part[positions], self._place[positions]
+        rows = np.empty((len(part), self._parts[0].shape[1]), dtype=DTYPE)
+        for number in np.unique(part):
+            here = part == number
+            rows[here] = self._parts[number][place[here]]
+        return rows
+
+
+class FeatureCache:
+    """The features of one backbone behind one image processor, for any split.
+
+    Args:
+        model: the classifier; its backbone is used in eval mode, its head does not matter.
+        processor: the image processor.
+        folder: where the cache is; default: `default_folder()`.
+    """
+
+    def __init__(self, model: PreTrainedModel, processor: Any, folder: Path | None = None) -> None:
+        self.model = model
+        self.processor = processor
+        self.folder = folder or default_folder()
+        self.backbone_key = _backbone_key(model)
+
+    def describe(self, images: LabeledImages) -> dict[str, Any]:
+        """What the cache is keyed by for a split."""
+        return {
+            "format": FORMAT,
+            "weights": self.backbone_key,
+            "processor": json.loads(self.processor.to_json_string()),
+            "data": images.fingerprint,
+            "split": images.name,
+            "dtype": DTYPE,
+        }
+
+    def features(self, images: LabeledImages, workers: int | None = None) -> Features:
+        """The features of some images: what the cache lacks is computed, in one pass, and added to it.
+
+        Memory does not grow with the number of images. Several processes each compute a part.
+
+        Raises:
+            CorruptImageError: an image cannot be read.
+            InputError: several processes do not see the same cache folder.
+        """
+        description = self.describe(images)
+        key = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:24]
+        folder = self.folder / key
+        folder.mkdir(parents=True, exist_ok=True)
+        start = time.perf_counter()
+        missing = processes.from_main(_missing(images, folder))
+        if len(missing):
+            # The lock is the main process's; the others wait for what it broadcasts.
+            with FileLock(folder / "lock") if processes.is_main() else nullcontext():
+                # Another run may have filled it while this one waited; no other writes now, so what is aside is dead.
+                if processes.is_main():
+                    for leftover in folder.glob(".aside-*"):
+                        shutil.rmtree(leftover)
+                    write_json(folder / "key.json", description)
+                missing = processes.from_main(_missing(images, folder))
+                mine = missing[processes.share(len(missing))]
+                if len(mine):
+                    self._extract(images, mine, folder, workers)
+                processes.wait_for_all()
+        return _opened(folder, images, len(missing), time.perf_counter() - start)
+
+    @torch.inference_mode()
+    def _extract(self, images: LabeledImages, rows: np.ndarray, folder: Path, workers: int | None) -> None:
+        model = self.model.eval()
+        device = model.device
+        width = head(model).in_features
+        transform = Transform(self.processor)
+        workers = default_workers(device) if workers is None else workers
+        everything = replace(images, index=rows)
+        with progress(None, f"features of {images.name}", "image", total=len(rows)) as bar:
+            for first in range(0, len(rows), PART_ROWS):
+                part = everything.select(np.arange(first, min(first + PART_ROWS, len(rows))))
+                aside = Path(tempfile.mkdtemp(dir=folder, prefix=".aside-"))
+                values = np.lib.format.open_memmap(aside / "features.npy", "w+", DTYPE, (len(part), width))
+                done = 0
+                for pixels in in_order(part, transform, BATCH_SIZE, workers):
+                    batch = pooled_features(model, pixels.to(device, non_blocking=True)).float().cpu().numpy()
+                    values[done : done + len(batch)] = batch
+                    done += len(batch)
+                    bar.update(len(batch))
+                values.flush()
+                np.save(aside / "rows.npy", part.index)
+                os.replace(aside, folder / f"part-{part.index[0]}-{len(part)}-{time.time_ns()}")
+
+
+def default_folder() -> Path:
+    """`$HF_CIFAR_CACHE/features`, or `hf_cifar/features` in the user's cache folder."""
+    given = os.environ.get("HF_CIFAR_CACHE")
+    home = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "hf_cifar")
+    return home.expanduser() / "features"
+
+
+def _backbone_key(model: PreTrainedModel) -> str:
+    """A digest of every parameter and buffer but the head's, and of the architecture."""
+    config = {name: value for name, value in model.config.to_dict().items() if name not in OTHER_SETTINGS}
+    digest = hashlib.sha256((type(model).__name__ + json.dumps(config, sort_keys=True, default=str)).encode())
+    prefix = tuple(f"{name}." for name in head_names(model))
+    for name, tensor in model.state_dict().items():
+        if not name.startswith(prefix):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:24]
+
+
+def _part_folders(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*"))
+
+
+def _missing(images: LabeledImages, folder: Path) -> np.ndarray:
+    """The rows of the split, int64, that are wanted and not in the cache."""
+    return np.setdiff1d(images.index, _rows(_part_folders(folder)))
+
+
+def _rows(parts: list[Path]) -> np.ndarray:
+    found = [np.load(part / "rows.npy") for part in parts]
+    return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+
+
+def _opened(folder: Path, images: LabeledImages, images_read: int, seconds: float) -> Features:
+    paths = _part_folders(folder)
+    rows = [np.load(path / "rows.npy") for path in paths]
+    where = np.full((2, len(images.labels)), -1, dtype=np.int64)
+    for number, held in enumerate(rows):
+        where[0, held] = number
+        where[1, held] = np.arange(len(held))
+    parts = [np.load(path / "features.npy", mmap_mode="r") for path in paths]
+    part, place = where[:, images.index]
+    if (part < 0).any():
+        raise InputError(f"{folder} is not the same for every process: put --feature-cache on a disk that all share")
+    return Features(images.targets, images_read, seconds, parts, part, place)

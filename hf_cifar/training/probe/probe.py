@@ -1,0 +1,234 @@
+"""The linear probe: frozen features, a head by one of two solvers, and the head back in the model."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, TrainingArguments
+
+from hf_cifar.config.run_config import RunConfig
+from hf_cifar.data.loader import ImageDataset, default_workers
+from hf_cifar.data.splits import Splits
+from hf_cifar.data.transforms import Transform
+from hf_cifar.models.anatomy import head
+from hf_cifar.run.stage_folder import StageFolder
+from hf_cifar.training.callbacks import EpochCallback, HistoryCallback, ProgressCallback, write_history
+from hf_cifar.training.checkpoints import last_checkpoint
+from hf_cifar.training.freezing import FreezeCallback, freeze
+from hf_cifar.training.probe.features import FeatureCache, Features
+from hf_cifar.training.probe.grid import GridTrainer, scores_of
+from hf_cifar.training.probe.heads import FeatureDataset, HeadGrid, OnlineProbe
+from hf_cifar.training.probe.logistic import solve_path
+from hf_cifar.training.selection import best_of, score
+from hf_cifar.training.trainer import training_arguments
+from hf_cifar.utils.device import on_device
+from hf_cifar.utils.progress import say
+
+EVAL_BATCH_SIZE = 1024
+
+
+RESERVED = {
+    name: "the probe computes in float32, as what pipeline answers is computed"
+    for name in ("bf16", "fp16", "bf16_full_eval", "fp16_full_eval")
+} | {
+    "label_smoothing_factor": "only fine-tuning smooths labels",
+    "torch_compile": "only fine-tuning compiles: the probe passes through the backbone once",
+    "auto_find_batch_size": "only fine-tuning needs it: a head takes hardly any memory",
+}
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """What a probe came to; the head is in the model.
+
+    Attributes:
+        validation_logits, test_logits: float32 [n, labels], of the model with its new head.
+        chosen: the learning rate, or the strength, that was best on validation.
+        epochs: passes over the training features; None for lbfgs.
+        head_seconds: spent on the head, features not counted.
+        images_read: for each part, how many images went through the backbone to make cached features.
+        feature_seconds: spent on that.
+    """
+
+    validation_logits: np.ndarray
+    test_logits: np.ndarray
+    chosen: dict[str, float]
+    epochs: float | None
+    head_seconds: float
+    images_read: dict[str, int]
+    feature_seconds: float
+
+
+class Probe:
+    """One probe of one model on one dataset.
+
+    Args:
+        config: of the run; how is said by its part `probe`.
+        model: the classifier; its backbone stays as it is, bit for bit, and its head is replaced.
+        processor: what the images go through.
+        splits: the head is fitted on train and chosen on validation; test is looked at once, at the end.
+        folder: for checkpoints and history.
+
+    Raises:
+        InputError: training arguments that do not exist or do not fit.
+    """
+
+    def __init__(
+        self, config: RunConfig, model: PreTrainedModel, processor: Any, splits: Splits, folder: StageFolder
+    ) -> None:
+        self.run_config = config
+        self.config = config.probe
+        self.model = model
+        self.processor = processor
+        self.splits = splits
+        self.folder = folder
+        self.arguments = probe_arguments(config, folder)
+        cache = Path(self.config.feature_cache).expanduser() if self.config.feature_cache else None
+        freeze(model)
+        on_device(model, self.arguments.device)
+        self.cache = FeatureCache(model, processor, cache)
+        self.images_read: dict[str, int] = {}
+        self.feature_seconds = 0.0
+
+    def run(self, resume: bool) -> ProbeResult:
+        """Fit the head, put it into the model, and measure validation and test.
+
+        Args:
+            resume: go on from the last checkpoint, where there is one.
+        """
+        solve = self._by_trainer if self.config.solver == "trainer" else self._by_lbfgs
+        validation = self._features("validation")
+        chosen, epochs, seconds = solve(validation, resume)
+        test = self._features("test")
+        return ProbeResult(
+            self._logits(validation),
+            self._logits(test),
+            chosen,
+            epochs,
+            seconds,
+            self.images_read,
+            self.feature_seconds,
+        )
+
+    def _features(self, part: str) -> Features:
+        images = self.splits.parts()[part]
+        workers = self.config.training.get("dataloader_num_workers")
+        features = self.cache.features(images, workers)
+        self.images_read[part] = features.images_read
+        self.feature_seconds += features.seconds
+        cached = len(features) - features.images_read
+        say(
+            f"features of {part}: {features.images_read:,} images through the backbone, {cached:,} from the cache, "
+            f"{features.seconds:.1f} s"
+        )
+        return features
+
+    def _by_trainer(self, validation: Features, resume: bool) -> tuple[dict[str, float], float, float]:
+        given = self.config.training.get("learning_rate")
+        rates = self.config.learning_rates if given is None else [float(given)]
+        layer = head(self.model)
+        heads = HeadGrid(layer.in_features, layer.out_features, len(rates))
+        callbacks: list[Any] = [
+            HistoryCallback(self.folder.history, len(rates)),
+            ProgressCallback("training heads"),
+        ]
+        module: torch.nn.Module
+        train: ImageDataset | FeatureDataset
+        if self.config.features == "online":
+            transform = Transform(
+                self.processor,
+                self.run_config.augment["probe"],
+                self.run_config.seed,
+                random_erasing=self.run_config.augmentation.random_erasing,
+            )
+            images = ImageDataset(self.splits.train, transform)
+            module, train = OnlineProbe(self.model, heads), images
+            callbacks += [FreezeCallback(["model"]), EpochCallback(images)]
+        else:
+            module, train = heads, FeatureDataset(self._features("train"))
+            callbacks.append(EpochCallback())
+        start = time.perf_counter()
+        trainer = GridTrainer(
+            module,
+            self.arguments,
+            resume=last_checkpoint(self.folder.checkpoints) if resume else None,
+            train_dataset=train,
+            eval_dataset=FeatureDataset(validation),
+            callbacks=callbacks,
+            heads=heads,
+            learning_rates=rates,
+            momentum=self.run_config.momentum,
+        )
+        state = trainer.run()
+        scores = scores_of(trainer.predict(FeatureDataset(validation)).predictions, validation.labels)
+        best = best_of(scores)
+        heads.install(best, self.model)
+        seconds = time.perf_counter() - start
+        for number, rate in enumerate(rates):
+            mark = "  <- kept" if number == best and len(rates) > 1 else ""
+            say(f"learning rate {rate:<8g} validation accuracy {scores[number][0]:.2%}{mark}")
+        return {"learning_rate": rates[best]}, float(state.epoch or 0), seconds
+
+    def _by_lbfgs(self, validation: Features, resume: bool) -> tuple[dict[str, float], None, float]:
+        train = self._features("train")
+        layer = head(self.model)
+        start = time.perf_counter()
+        solutions = solve_path(train[:], train.labels, layer.out_features, self.config.strengths, self.arguments.device)
+        held_out = validation[:]
+        scores = [score(solution.logits(held_out), validation.labels) for solution in solutions]
+        best = best_of(scores)
+        rows = [
+            {
+                "strength": solution.strength,
+                "iterations": solution.iterations,
+                "seconds": round(solution.seconds, 3),
+                "loss": solution.train_loss,
+                "validation_accuracy": accuracy,
+                "validation_nll": nll,
+            }
+            for solution, (accuracy, nll) in zip(solutions, scores, strict=True)
+        ]
+        write_history(self.folder.history, rows)
+        layer.install(torch.from_numpy(solutions[best].weight), torch.from_numpy(solutions[best].bias))
+        seconds = time.perf_counter() - start
+        for number, solution in enumerate(solutions):
+            mark = "  <- kept" if number == best else ""
+            say(
+                f"strength {solution.strength:<8g} validation accuracy {scores[number][0]:.2%}, "
+                f"{solution.iterations} iterations{mark}"
+            )
+        return {"strength": solutions[best].strength}, None, seconds
+
+    @torch.inference_mode()
+    def _logits(self, features: Features) -> np.ndarray:
+        """What the model answers for images with these features: its own head on them."""
+        layer = head(self.model)
+        batches = [
+            layer(torch.from_numpy(features[first : first + EVAL_BATCH_SIZE]).to(self.model.device)).cpu().numpy()
+            for first in range(0, len(features), EVAL_BATCH_SIZE)
+        ]
+        return np.concatenate(batches)
+
+
+def probe_arguments(config: RunConfig, folder: StageFolder) -> TrainingArguments:
+    """The `TrainingArguments` of a probe.
+
+    Raises:
+        InputError: some that do not exist or do not fit.
+    """
+    given = dict(config.probe.training)
+    arguments = training_arguments(
+        given,
+        folder.checkpoints,
+        config.seed,
+        RESERVED,
+        per_device_eval_batch_size=EVAL_BATCH_SIZE,
+        # A rate given by hand means the textbook's loop; the grid's heads all profit from a schedule.
+        lr_scheduler_type="constant" if "learning_rate" in given else "cosine",
+    )
+    if config.probe.features == "online" and "dataloader_num_workers" not in given:
+        arguments.dataloader_num_workers = default_workers(arguments.device)
+    return arguments

@@ -1,1 +1,0 @@
-"""A Hub on the loopback interface, and what is tested against it."""

@@ -1,0 +1,1 @@
+"""A small Hub on the loopback interface, for the real client."""

@@ -1,0 +1,68 @@
+"""The logistic regression against scikit-learn's."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from hf_cifar.training.probe.logistic import solve_path
+
+CPU = torch.device("cpu")
+
+
+def problem(count: int = 400, width: int = 12, classes: int = 4, seed: int = 0):
+    """Correlated features of very different scales, with one that never changes."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, count)
+    mixed = (rng.normal(size=(count, width)) + rng.normal(size=(classes, width))[labels]) @ rng.normal(
+        size=(width, width)
+    )
+    features = mixed * np.logspace(-2, 1, width) + rng.normal(size=width)
+    features[:, 3] = 7.5
+    return features.astype(np.float32), labels
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.03, 0.001])
+def test_same_solution_as_scikit_learn(strength):
+    features, labels = problem()
+    (ours,) = solve_path(features, labels, 4, [strength], CPU)
+    scaler = StandardScaler().fit(features.astype(np.float64))
+    theirs = LogisticRegression(C=1 / (strength * len(labels)), tol=1e-10, max_iter=10_000)
+    theirs.fit(scaler.transform(features.astype(np.float64)), labels)
+    expected = theirs.decision_function(scaler.transform(features.astype(np.float64)))
+    ours_logits = ours.logits(features)
+    centred = ours_logits - ours_logits.mean(1, keepdims=True)
+    np.testing.assert_allclose(centred, expected - expected.mean(1, keepdims=True), atol=5e-3)
+
+
+def test_two_classes():
+    features, labels = problem(classes=2)
+    (ours,) = solve_path(features, labels, 2, [0.1], CPU)
+    assert ((ours.logits(features).argmax(1)) == labels).mean() > 0.8
+
+
+def test_path_goes_from_heavy_to_light_and_fits_ever_closer():
+    features, labels = problem()
+    path = solve_path(features, labels, 4, [0.001, 1.0, 0.03], CPU)
+    assert [solution.strength for solution in path] == [1.0, 0.03, 0.001]
+    losses = [solution.train_loss for solution in path]
+    assert losses == sorted(losses, reverse=True)
+    for solution in path:
+        logits = solution.logits(features)
+        picked = logits[np.arange(len(labels)), labels]
+        assert (np.logaddexp.reduce(logits, axis=1) - picked).mean() == pytest.approx(solution.train_loss, rel=1e-4)
+
+
+def test_warm_start_does_not_change_the_answer():
+    features, labels = problem()
+    along = solve_path(features, labels, 4, [1.0, 0.1, 0.01], CPU)[-1]
+    (alone,) = solve_path(features, labels, 4, [0.01], CPU)
+    np.testing.assert_allclose(along.logits(features), alone.logits(features), atol=5e-3)
+
+
+def test_a_class_without_examples_gets_the_lowest_logits():
+    features, labels = problem()
+    (solution,) = solve_path(features, labels, 6, [0.01], CPU)
+    assert solution.weight.shape == (6, 12)
+    assert (solution.logits(features).argmax(1) < 4).all()
