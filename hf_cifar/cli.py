@@ -1,50 +1,53 @@
-"""The command line: arguments to a stage, errors to one line and an exit status."""
+"""The command line: parse arguments, run a stage, turn errors into one line and an exit status."""
 
 import argparse
+import errno
 import json
 import signal
 import sys
 import traceback
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from hf_cifar.config.fields import flag
+from hf_cifar.config.fields import TRAINING, flag, merged
 from hf_cifar.config.recipes import read_yaml
-from hf_cifar.config.run_config import TRAIN_BATCH_SIZE, RunConfig, flags, nested
+from hf_cifar.config.run_config import flags, nested
+from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
 from hf_cifar.errors import HubError, InputError, Interrupted, TrainingError, hint
-from hf_cifar.run.run_folder import configured
+from hf_cifar.run.resolve import Request, resolve
+from hf_cifar.utils import interruption
 from hf_cifar.utils.processes import is_main, rank
 
 if TYPE_CHECKING:
     from hf_cifar.experiment import Result
 
 EPILOG = """\
-Every field of transformers.TrainingArguments is a flag too and wins over the recipe, such as
+Every field of transformers.TrainingArguments is a flag too and overrides the recipe, such as
   --learning-rate 0.01 --num-train-epochs 20 --train-batch-size 64 --dataloader-num-workers 4
-(--train-batch-size counts the images of a batch over all processes). With --stage lpft they are for the fine-tuning,
---probe-learning-rate and its like for the probe; what says how to compute, such as the workers, holds in both.
-The last line of standard output is one JSON object.
-Exit status: 0 done, 2 the request or its input is wrong, 1 anything else, 130 Ctrl-C, 143 SIGTERM."""
+(--train-batch-size is the batch size over all processes). With --stage lpft they apply to fine-tuning, and
+--probe-learning-rate and the like to the probe; those that say how to compute, such as the workers, apply to both.
+An option that does nothing in a stage is refused. The last line of standard output is one JSON object.
+Exit status: 0 success, 2 the request or its input is wrong, 1 any other failure, 130 Ctrl-C, 143 SIGTERM."""
+
+CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
 
 
 class _Parser(argparse.ArgumentParser):
-    """An `ArgumentParser` whose errors are `InputError`s."""
+    """An `ArgumentParser` that raises `InputError`."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise what `main` turns into one line and exit status 2."""
+        """Raise an error that `main` turns into one line and exit status 2."""
         raise InputError(message)
 
 
-def parse(arguments: list[str]) -> RunConfig:
-    """Command-line arguments to a configuration.
+def parse(arguments: list[str]) -> Request:
+    """Resolve command-line arguments.
 
     Raises:
         InputError: an unknown flag, a value that does not fit, or a configuration file that cannot be used.
     """
-    parser = _parser()
-    given, rest = parser.parse_known_args([_dashed(item) for item in arguments])
-    values = vars(given)
+    namespace, rest = _parser().parse_known_args([_dashed(item) for item in arguments])
+    values = vars(namespace)
     values.pop("debug")
     file = values.pop("config", None)
     ours, rest = _training_arguments(rest)
@@ -53,66 +56,68 @@ def parse(arguments: list[str]) -> RunConfig:
         # Named as they were given, with --probe- in front where it was.
         raise _unknown_option([item for item in rest if _of_probe(item) in unknown])
     values.update(ours)
-    layers = [read_yaml(Path(file)) if file else {}, nested(values)]
+    given = nested(values)
     if of_probe:
-        layers.append({"probe": {"training": of_probe}})
-    return configured(*layers)
+        given = merged(given, {"probe": {TRAINING: of_probe}})
+    return resolve(given, read_yaml(Path(file)) if file else None)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a stage as the command line asks; return the exit status."""
+    """Run the stage that the command line asks for, and return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    signal.signal(signal.SIGTERM, _stop)
-    config: RunConfig | None = None
+    with interruption.listening():
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
+    request: Request | None = None
     try:
-        config = parse(arguments)
+        request = parse(arguments)
         # Fails before the heavy imports, within seconds, where nothing can come of the request.
         from hf_cifar.stages.preflight import check
 
-        check(config)
+        check(request)
         from hf_cifar.experiment import run
 
-        if config.stage not in ("export", "push"):
+        if request.config.stage not in ("export", "push"):
             _hush_libraries()
-        result: Result = run(config)
+        result: Result = run(request)
         if is_main():
             print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
         return result.status
-    except KeyboardInterrupt as interruption:
-        if not isinstance(interruption, Interrupted):
-            interruption = Interrupted(signal.SIGINT)
-        trains = config is None or bool(config.stages)
-        name = signal.Signals(interruption.number).name
-        _complain(str(interruption) if trains else f"interrupted by {name}: the same command does it anew")
-        return 128 + interruption.number
+    except KeyboardInterrupt as error:
+        interrupted = error if isinstance(error, Interrupted) else Interrupted(signal.SIGINT)
+        trains = request is None or bool(request.config.stages)
+        name = signal.Signals(interrupted.number).name
+        _complain(str(interrupted) if trains else f"interrupted by {name}: the same command starts over")
+        return 128 + interrupted.number
     except BrokenPipeError:
         return 1
     except Exception as error:
         if "--debug" in arguments:
             traceback.print_exc()
-        if isinstance(error, InputError):
-            _complain(f"error: {error}")
-            return 2
-        if isinstance(error, (TrainingError, HubError)):
-            _complain(f"error: {error}")
-            return 1
-        _complain(f"error: {type(error).__name__}: {' '.join(str(error).split())} (--debug shows the traceback)")
-        return 1
+        _complain(f"error: {_one_line(error)}")
+        return 2 if isinstance(error, InputError) else 1
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    """What SIGTERM does but while a `Trainer` trains: what is done so far is kept, by parts and checkpoints."""
-    raise Interrupted(number)
+def _one_line(error: Exception) -> str:
+    """Return what an error says, in one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, (InputError, TrainingError, HubError)):
+        return text
+    if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+        return f"cannot write {error.filename or 'a file'}: {error.strerror}"
+    return f"{type(error).__name__}: {text} (--debug shows the traceback)"
 
 
 def _complain(line: str) -> None:
-    """The one line that says why there is no result."""
+    """Print the one line that says why there is no result."""
     where = "" if is_main() else f"[process {rank()}] "
     print(where + line, file=sys.stderr)
 
 
 def _hush_libraries() -> None:
-    """Leave the screen to this package: the libraries report what is meant to happen as if it were a fault."""
+    """Silence the libraries: they report what is meant to happen as if it were a fault."""
     import datasets
     from transformers.utils import logging
 
@@ -151,7 +156,7 @@ def _parser() -> _Parser:
 
 
 def _reader(kind: Any) -> Any:
-    """What turns the text of a flag into a value of its field's type."""
+    """Return the function that turns the text of a flag into a value of its field's type."""
     if kind == list[float]:
         return _numbers
     for plain in (int, float):
@@ -168,7 +173,7 @@ _numbers.__name__ = "list of numbers"
 
 
 def _dashed(argument: str) -> str:
-    """`--output_dir` as `--output-dir`; values stay as they are."""
+    """Return `--output_dir` as `--output-dir`; values stay as they are."""
     if not argument.startswith("--"):
         return argument
     name, equals, value = argument.partition("=")
@@ -176,12 +181,12 @@ def _dashed(argument: str) -> str:
 
 
 def _of_probe(argument: str) -> str:
-    """`--probe-num-train-epochs`, which with lpft is the probe's alone, as the training argument that it is."""
+    """Return `--probe-num-train-epochs`, which with lpft is the probe's alone, as a training argument."""
     return argument.replace("--probe-", "--", 1) if argument.startswith("--probe-") else argument
 
 
 def _training_arguments(rest: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """The flags that are not ours, as fields of TrainingArguments, only those that were given; and what is left."""
+    """Return the given flags that are fields of TrainingArguments, by name, and what is left."""
     if not rest:
         return {}, []
     if not rest[0].startswith("--"):

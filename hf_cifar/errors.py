@@ -1,4 +1,4 @@
-"""What ends a run early in one line, and the nearest-name hint that goes into it."""
+"""Errors that end a run in one line, and the nearest-name hint that goes into them."""
 
 import signal
 from collections.abc import Iterable
@@ -6,21 +6,21 @@ from difflib import get_close_matches
 
 
 class InputError(Exception):
-    """The request, or what it points at, is wrong: the command line exits with status 2.
+    """The request, or what it names, is wrong: the command line exits with status 2.
 
     The message is one line that says what is wrong, where, and what to do.
     """
 
 
 class TrainingError(Exception):
-    """Training cannot go on: the command line exits with status 1.
+    """Training cannot continue: the command line exits with status 1.
 
     The message is one line that says what happened, when, and what to try.
     """
 
 
 class HubError(Exception):
-    """Nothing is wrong with the request, but what was to go to the Hub is not there: exit status 1.
+    """The request is right, but the model did not reach the Hub: exit status 1.
 
     The message is one line that says what happened, and how to repeat it; everything is still on disk.
     """
@@ -39,22 +39,22 @@ class Interrupted(KeyboardInterrupt):
         self.saved = saved
         where = f"checkpoint {saved} is saved; " if saved else ""
         super().__init__(
-            f"interrupted by {signal.Signals(number).name}: {where}the same command with --resume goes on from there"
+            f"interrupted by {signal.Signals(number).name}: {where}the same command with --resume continues from there"
         )
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """`did you mean 'X'? ` for the nearest of `known`, or nothing where none is near."""
+    """Return `did you mean 'X'? ` for the nearest of `known`, or nothing if none is near."""
     near = get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}? " if near else ""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """An `InputError` for a name that does not exist, with the nearest one that does.
+    """Return an `InputError` for a name that does not exist, with the nearest one that does.
 
     Args:
-        kind: what the name stands for, such as "recipe" or "column".
-        name: what was asked for.
+        kind: of the name, such as "recipe" or "column".
+        name: that was asked for.
         known: every name that would have been accepted.
     """
     names = list(known)

@@ -1,18 +1,20 @@
-"""From Python what the command line does: a model and a dataset, taken through the stages.
+"""The stages from Python: a model and a dataset, taken from probe to Hub.
 
     Experiment(model="resnet18", dataset="cifar10").probe().finetune().evaluate()
 
-The command line is a thin layer over this module.
+The command line runs the same stages through `run`.
 """
 
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from hf_cifar.config.run_config import SHARED_TRAINING_ARGUMENTS, STAGES, TRAIN_BATCH_SIZE, RunConfig, flags, nested
+from hf_cifar.config.run_config import flags
+from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
 from hf_cifar.errors import unknown_name
+from hf_cifar.run.resolve import Request, request_for
 from hf_cifar.run.result import StageResult
-from hf_cifar.run.run_folder import configured
+from hf_cifar.run.stage_metrics import StageMetrics
 
 # Imported when they are used: each brings along what it needs, and no more.
 _RUNNERS = {
@@ -22,7 +24,7 @@ _RUNNERS = {
     "export": ("hf_cifar.stages.export", "run_export"),
     "push": ("hf_cifar.stages.push", "run_push"),
 }
-_TRAINING = ("hf_cifar.stages.train", "run")
+_TRAINING = ("hf_cifar.stages.train", "run_training")
 
 
 class Result(Protocol):
@@ -30,25 +32,29 @@ class Result(Protocol):
 
     @property
     def status(self) -> int:
-        """The exit status of the command line."""
+        """Return the exit status of the command line."""
 
     def summary(self) -> dict[str, Any]:
-        """The last line of standard output."""
+        """Return the last line of standard output, as plain values."""
 
 
-def run(config: RunConfig) -> Any:
-    """Run the stage that a configuration names.
+def run(request: Request) -> Any:
+    """Run the stage that a request asks for.
+
+    Args:
+        request: as `run.resolve.resolve` makes it.
 
     Returns:
-        What the stage has come to; of lpft, the fine-tuning's.
+        The result of the stage; of lpft, that of the fine-tuning.
 
     Raises:
-        InputError: the request, or what it points at, is wrong.
-        TrainingError: training cannot go on.
-        Interrupted: a signal came; what is done so far can be gone on from with `resume`.
+        InputError: the request, or what it names, is wrong.
+        TrainingError: training cannot continue.
+        Interrupted: a signal came; `resume` continues from what is saved.
     """
+    config = request.config
     module, name = _RUNNERS.get(config.stage, _TRAINING)
-    result = getattr(import_module(module), name)(config)
+    result = getattr(import_module(module), name)(request)
     if config.stages and config.hub.push_to_hub:
         from hf_cifar.stages.push import push
         from hf_cifar.utils import processes
@@ -62,12 +68,12 @@ def run(config: RunConfig) -> Any:
 class Experiment:
     """A model on a dataset, and the folder that everything about it goes to.
 
-    Each method runs a stage and returns a `Step`: its metrics and pictures, and the methods of the next stages.
+    Each method runs a stage and returns a `Step`: its metrics and figures, and the methods of the next stages.
 
     Args:
         options: as on the command line, by their names without dashes, such as `model="resnet18"`,
-            `dataset="cifar10"`, `output_dir="runs/a"`, `seed=1`; also fields of `TrainingArguments`. They hold for
-            every stage that they are for; what is given to a method holds for that stage alone.
+            `dataset="cifar10"`, `output_dir="runs/a"`, `seed=1`; also fields of `TrainingArguments`. They apply to
+            every stage in which they do something; what is given to a method applies to that stage alone.
 
     Raises:
         InputError: an option that does not exist or does not fit.
@@ -75,30 +81,27 @@ class Experiment:
 
     def __init__(self, **options: Any) -> None:
         _check_names(options)
-        self.options = options
-        self.config("probe")
+        self.options = {name: _plain(value) for name, value in options.items()}
+        first = "probe" if options.get("from_") is None else "finetune"
+        self.folder = request_for(first, {}, self.options).folder
+        self.options["output_dir"] = str(self.folder)
 
-    def config(self, stage: str, **options: Any) -> RunConfig:
-        """The configuration of a stage.
+    def request(self, stage: str, **options: Any) -> Request:
+        """Return what a stage would be asked to do.
 
         Raises:
-            InputError: an option that does not exist or does not fit.
+            InputError: an option that does not exist or does not fit, or that does nothing in this stage.
         """
         _check_names(options)
-        values = {name: _plain(value) for name, value in self.options.items()}
-        if not STAGES[stage]:
-            # Nothing is trained there: what says how to train is for the other stages.
-            kept = (*flags(), *SHARED_TRAINING_ARGUMENTS)
-            values = {name: value for name, value in values.items() if name in kept}
         given = {name: _plain(value) for name, value in options.items()}
-        return configured(nested({**values, **given, "stage": stage}))
+        return request_for(stage, given, self.options)
 
     def probe(self, **options: Any) -> "Step":
         """Train a head on the frozen backbone."""
         return self._run("probe", options)
 
     def finetune(self, **options: Any) -> "Step":
-        """Train the backbone too, from the probe where there is one."""
+        """Fine-tune the backbone, from the probe where there is one."""
         return self._run("finetune", options)
 
     def lpft(self, **options: Any) -> "Step":
@@ -106,48 +109,47 @@ class Experiment:
         return self._run("lpft", options)
 
     def evaluate(self, **options: Any) -> "Step":
-        """Measure the last stage, or `checkpoint`, on a split: `split="validation"`, `dataset="DIR"`."""
+        """Evaluate the last stage, or `checkpoint`, on a split: `split="validation"`, `dataset="DIR"`."""
         return self._run("evaluate", options)
 
     def predict(self, images: Any, top_k: int = 5, **options: Any) -> list[list[dict[str, Any]]]:
-        """What the last stage's model, or `checkpoint`, answers for images, as `pipeline` would.
+        """Classify images with the last stage's model, or `checkpoint`, as `pipeline` would.
 
         Args:
             images: one or more paths, or PIL images.
-            top_k: how many labels each image gets.
+            top_k: labels per image.
             options: such as `checkpoint`, `use_cpu`.
 
         Returns:
-            For each image a list of `{"label": …, "score": …}`, the best first.
+            For each image a list of `{"label": …, "score": …}`, the highest score first.
         """
         from hf_cifar.inference.predictor import Predictor
 
-        config = self.config("predict", **options)
-        use_cpu = bool(config.computing.get("use_cpu", False))
-        return Predictor(config.checkpoint or str(config.folder), use_cpu=use_cpu).predict(images, top_k=top_k)
+        request = self.request("predict", **options)
+        return Predictor(request.checkpoint.full_name, use_cpu=request.config.use_cpu).predict(images, top_k=top_k)
 
     def export(self, **options: Any) -> Any:
-        """Make the folder that opens anywhere, and check it."""
-        return run(self.config("export", **options))
+        """Export the last stage, or `checkpoint`, to a folder that opens anywhere, and check it."""
+        return run(self.request("export", **options))
 
     def push_to_hub(self, hub_model_id: str, **options: Any) -> Any:
         """Export the last stage, or `checkpoint`, and push it: `public=True`, `revision="BRANCH"`, `dry_run=True`."""
-        return run(self.config("push", hub_model_id=hub_model_id, **options))
+        return run(self.request("push", hub_model_id=hub_model_id, **options))
 
     def _run(self, stage: str, options: dict[str, Any]) -> "Step":
         from hf_cifar.stages.preflight import check
 
-        config = self.config(stage, **options)
-        check(config)
-        return Step(self, run(config))
+        request = self.request(stage, **options)
+        check(request)
+        return Step(self, run(request))
 
 
 class Step:
-    """A stage of an `Experiment` that is done.
+    """A finished stage of an `Experiment`.
 
     Attributes:
         experiment: that it belongs to.
-        result: what it has come to.
+        result: of the stage.
     """
 
     def __init__(self, experiment: Experiment, result: StageResult) -> None:
@@ -156,44 +158,49 @@ class Step:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The content of metrics.json."""
+        """Return the content of metrics.json."""
+        return self.result.metrics.to_dict()
+
+    @property
+    def stage_metrics(self) -> StageMetrics:
+        """Return the same as typed attributes."""
         return self.result.metrics
 
     @property
     def figures(self) -> dict[str, Any]:
-        """The pictures by name, as objects that a notebook shows."""
+        """Return the figures by name, as images that a notebook shows."""
         from PIL import Image
 
         return {name: Image.open(path) for name, path in self.result.figures.items()}
 
     @property
     def report(self) -> Path:
-        """One page with everything, which opens offline."""
+        """Return the path of the report, one page that opens offline."""
         return self.result.report
 
     @property
     def model_dir(self) -> Path:
-        """The saved model, for `pipeline` and `from_pretrained`."""
+        """Return the folder of the saved model, for `pipeline` and `from_pretrained`."""
         return self.result.model_dir
 
     def finetune(self, **options: Any) -> "Step":
-        """As `Experiment.finetune`."""
+        """Run `Experiment.finetune`."""
         return self.experiment.finetune(**options)
 
     def evaluate(self, **options: Any) -> "Step":
-        """As `Experiment.evaluate`, of the model of this step."""
+        """Run `Experiment.evaluate` on the model of this step."""
         return self.experiment.evaluate(**{"checkpoint": self.model_dir, **options})
 
     def predict(self, images: Any, top_k: int = 5, **options: Any) -> list[list[dict[str, Any]]]:
-        """As `Experiment.predict`, by the model of this step."""
+        """Run `Experiment.predict` with the model of this step."""
         return self.experiment.predict(images, top_k, **{"checkpoint": self.model_dir, **options})
 
     def export(self, **options: Any) -> Any:
-        """As `Experiment.export`, of the model of this step."""
+        """Run `Experiment.export` on the model of this step."""
         return self.experiment.export(**{"checkpoint": self.model_dir, **options})
 
     def push_to_hub(self, hub_model_id: str, **options: Any) -> Any:
-        """As `Experiment.push_to_hub`, of the model of this step."""
+        """Run `Experiment.push_to_hub` on the model of this step."""
         return self.experiment.push_to_hub(hub_model_id, **{"checkpoint": self.model_dir, **options})
 
     def __repr__(self) -> str:
@@ -204,7 +211,7 @@ class Step:
 
 
 def _check_names(options: dict[str, Any]) -> None:
-    """Refuse options that are neither ours nor fields of `TrainingArguments`."""
+    """Refuse options that are neither fields of `RunConfig` nor of `TrainingArguments`."""
     from transformers import TrainingArguments
 
     known = (*flags(), TRAIN_BATCH_SIZE, *TrainingArguments.__dataclass_fields__)
@@ -214,7 +221,7 @@ def _check_names(options: dict[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Paths as text, as they come from the command line."""
+    """Return paths as text, as they come from the command line."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value

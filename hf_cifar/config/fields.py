@@ -1,55 +1,133 @@
-"""Dataclass fields that are configuration keys and command-line flags at once: made, named, checked and merged.
+"""Dataclass fields that are configuration keys and command-line flags at once: define, name, check and merge them.
 
 Light on purpose: the command line reads it before anything heavy is imported.
 """
 
+import math
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import MISSING, Field, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
 from hf_cifar.errors import InputError, unknown_name
 
 TRAINING = "training"
+MAX_DEPTH = 20  # of nested values; a run.yaml needs four
 
 
-def option(default: Any, help: str, *, choices: tuple[str, ...] | None = None, metavar: str | None = None) -> Any:
-    """A dataclass field that is also a command-line flag; `help` is its documentation in both places."""
-    metadata = {"help": help, "choices": choices, "metavar": metavar}
+@dataclass(frozen=True)
+class Range:
+    """The numbers that an option takes; bounds count as inside unless they are open. NaN and infinity never are.
+
+    Attributes:
+        low, high: bounds; None for none.
+        open_low, open_high: whether the bound itself is outside.
+        hint: what to give instead, as the end of a sentence.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    open_low: bool = False
+    open_high: bool = False
+    hint: str = ""
+
+    def check(self, name: str, value: float) -> None:
+        """Refuse a number outside.
+
+        Raises:
+            InputError: names the option, the value and the range.
+        """
+        too_low = self.low is not None and (value <= self.low if self.open_low else value < self.low)
+        too_high = self.high is not None and (value >= self.high if self.open_high else value > self.high)
+        if too_low or too_high or not math.isfinite(value):
+            shown = f"{value:,}" if isinstance(value, int) and abs(value) < 2**53 else f"{value}"
+            raise InputError(f"{name} is {shown}: it must be {self}{f', {self.hint}' if self.hint else ''}")
+
+    def __str__(self) -> str:
+        words = []
+        if self.low is not None:
+            words.append(f"above {self.low:g}" if self.open_low else f"at least {self.low:g}")
+        if self.high is not None:
+            words.append(f"below {self.high:g}" if self.open_high else f"at most {self.high:g}")
+        return " and ".join(words) or "a finite number"
+
+
+def at_least(low: float, hint: str = "") -> Range:
+    """Return the range from `low` on."""
+    return Range(low=low, hint=hint)
+
+
+def above(low: float, hint: str = "") -> Range:
+    """Return the range of everything above `low`."""
+    return Range(low=low, open_low=True, hint=hint)
+
+
+def between(low: float, high: float, hint: str = "") -> Range:
+    """Return the range from `low` to `high`, both included."""
+    return Range(low=low, high=high, hint=hint)
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    metavar: str | None = None,
+    range: Range | None = None,
+    stages: tuple[str, ...] | None = None,
+) -> Any:
+    """Define a dataclass field that is also a command-line flag.
+
+    Args:
+        default: its value where nothing is given.
+        help: its documentation, for `--help` too.
+        choices: the only values that it takes.
+        metavar: what stands for its value in `--help`.
+        range: of its number, or of each number of its list.
+        stages: those in which it does something; default: those of its part of the configuration.
+    """
+    metadata = {"help": help, "choices": choices, "metavar": metavar, "range": range, "stages": stages}
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
+def part(kind: type, stages: tuple[str, ...]) -> Any:
+    """Define a field that is a part of the configuration, whose options do something in these stages."""
+    return field(default_factory=kind, metadata={"stages": stages})
+
+
 def flag(name: str) -> str:
-    """The command-line spelling of a field; `from_`, which Python reserves, is `--from`."""
+    """Return the command-line spelling of a field; `from_`, since Python reserves `from`, is `--from`."""
     return "--" + name.rstrip("_").replace("_", "-")
 
 
 def flags(cls: type) -> dict[str, tuple[str | None, Field[Any]]]:
-    """Every field of a configuration that is a flag: its name -> (the part that it belongs to, the field)."""
-    found: dict[str, tuple[str | None, Field[Any]]] = {}
+    """Return every field of a configuration that is a flag: its name -> (the part that it belongs to, the field)."""
+    result: dict[str, tuple[str | None, Field[Any]]] = {}
     for item in fields(cls):
-        if item.metadata:
-            found[item.name] = (None, item)
+        if "help" in item.metadata:
+            result[item.name] = (None, item)
         elif item.default_factory is not MISSING and is_dataclass(item.default_factory):
-            found.update({sub.name: (item.name, sub) for sub in fields(item.default_factory) if sub.metadata})
-    return found
+            subfields = fields(item.default_factory)
+            result.update({sub.name: (item.name, sub) for sub in subfields if "help" in sub.metadata})
+    return result
 
 
 def nested(cls: type, flat: dict[str, Any]) -> dict[str, Any]:
-    """Field names without their part -> the nested form; unknown names are taken as TrainingArguments fields."""
+    """Return flat field names in the nested form; unknown names are taken as fields of TrainingArguments."""
     known = flags(cls)
     result: dict[str, Any] = {}
     for name, value in flat.items():
-        part = known[name][0] if name in known else TRAINING
-        target = result.setdefault(part, {}) if part else result
+        section = known[name][0] if name in known else TRAINING
+        target = result.setdefault(section, {}) if section else result
         target[name] = value
     return result
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `over` laid over it, dictionaries key by key."""
+    """Return `base` with the values of `over` laid over it, dictionaries key by key."""
     result = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
@@ -58,10 +136,10 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def construct(cls: type, values: dict[str, Any], where: str = "") -> Any:
-    """Build a configuration dataclass from a dictionary, checking every key and value.
+    """Build a configuration dataclass from a dictionary, checking every key, type, choice and range.
 
     Raises:
-        InputError: a key or choice that does not exist (the nearest is named), or a value of a wrong type.
+        InputError: a key or choice that does not exist (the nearest is named), or a value that does not fit.
     """
     hints = get_type_hints(cls)
     known = {item.name: item for item in fields(cls)}
@@ -71,19 +149,53 @@ def construct(cls: type, values: dict[str, Any], where: str = "") -> Any:
             raise unknown_name("configuration key", where + str(key), [where + name for name in known])
         if is_dataclass(hints[key]):
             if not isinstance(value, dict):
-                raise InputError(f"{where}{key} must hold keys and values, not {value!r}")
+                raise InputError(f"{where}{key} must hold keys and values, not {shortened(value)}")
             arguments[key] = construct(hints[key], value, f"{where}{key}.")
         else:
-            arguments[key] = _checked(where + key, value, hints[key], known[key].metadata.get("choices"))
+            metadata = known[key].metadata
+            arguments[key] = _checked(where + key, value, hints[key], metadata.get("choices"))
+            if (limits := metadata.get("range")) is not None:
+                _check_range(flag(key), arguments[key], limits)
     return cls(**arguments)
 
 
+def check_depth(value: Any, name: str) -> None:
+    """Refuse values that are nested deeper than any configuration.
+
+    Raises:
+        InputError: they are.
+    """
+    level: Sequence[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise InputError(f"{name} is nested more than {MAX_DEPTH} deep: no configuration is")
+
+
+def shortened(value: Any, limit: int = 80) -> str:
+    """Return a value as a message shows it."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _check_range(name: str, value: Any, limits: Range) -> None:
+    for number in value if isinstance(value, list) else [value]:
+        if number is not None:
+            limits.check(name, number)
+
+
 def _checked(name: str, value: Any, kind: Any, choices: tuple[str, ...] | None) -> Any:
-    """`value` as `kind`, where nothing is lost by it; an `InputError` elsewhere."""
-    options = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-    if value is None and type(None) in options:
+    """Return `value` as `kind`, where nothing is lost by it; raise an `InputError` elsewhere."""
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if value is None and type(None) in kinds:
         return None
-    target = next(option for option in options if option is not type(None))
+    target = next(option for option in kinds if option is not type(None))
     if target in (list[float], list[str]):
         value = value if isinstance(value, list) else [value]
         return [_checked(name, item, get_args(target)[0], None) for item in value]
@@ -94,11 +206,14 @@ def _checked(name: str, value: Any, kind: Any, choices: tuple[str, ...] | None) 
         with suppress(ValueError):
             value = float(value)
     if target is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        with suppress(OverflowError):
+            value = float(value)
     if target is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, target) or (target is int and isinstance(value, bool)):
-        raise InputError(f"{name} is {value!r}: it must be of type {target.__name__}")
+        raise InputError(f"{name} is {shortened(value)}: it must be of type {target.__name__}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{name} is {value}: it must be a finite number")
     if choices is not None and value not in choices:
         raise unknown_name(name, value, choices)
     return value

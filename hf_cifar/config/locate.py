@@ -1,12 +1,13 @@
 """Resolve the names of models, weights and datasets to places. Light: no torch here."""
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hf_cifar.errors import InputError, unknown_name
-from hf_cifar.utils.network import is_hub_id, split_revision
+from hf_cifar.utils.network import hub_reachable, is_hub_id, split_revision
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
 TORCHVISION = ("resnet18", "resnet34", "resnet50")
@@ -17,10 +18,12 @@ HUB_NAMES = {
     "dinov2-base": "facebook/dinov2-base",
 }
 MODEL_NAMES = (*TORCHVISION, "resnet18-mini", *HUB_NAMES)
-MODEL_PLACES = ("", "model", "finetune/model", "probe/model")  # in a model's folder, a stage's, a run's
+MODEL_SUBFOLDERS = ("", "model", "finetune/model", "probe/model")  # of a model's folder, a stage's, a run's
 DEFAULT_WEIGHTS = "IMAGENET1K_V1"
 DATASET_ALIASES = {"cifar10": "uoft-cs/cifar10"}
 DATASET_NAMES = (*DATASET_ALIASES, "digits")
+CONFIG_FILE = "config.json"
+WEIGHTS_SUFFIXES = {".pth", ".pt", ".bin", ".safetensors"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Location:
     """Where a model, or weights, are to be found.
 
     Attributes:
-        kind: torchvision (a name of its zoo), folder, file, hub, or none (random weights).
+        kind: torchvision (a name of its model zoo), folder, file, hub, or none (random weights).
         name: the name, path or Hub id.
         revision: branch, tag or commit on the Hub; None for its main branch, and elsewhere.
     """
@@ -39,82 +42,19 @@ class Location:
 
     @property
     def full_name(self) -> str:
-        """The name with its revision, as it is given to `--model`: USER/NAME@REVISION."""
+        """Return the name with its revision, as `--model` takes it: USER/NAME@REVISION."""
         return self.name if self.revision is None else f"{self.name}@{self.revision}"
 
+    @property
+    def is_bundled(self) -> bool:
+        """Return whether it ships with the package."""
+        return self.kind == "folder" and Path(self.name).parent == BUNDLED
 
-def locate_model(name: str) -> Location:
-    """What `--model` points at.
-
-    Raises:
-        InputError: no such name or folder; the nearest name is given.
-    """
-    if name in TORCHVISION:
-        return Location("torchvision", name)
-    if name in HUB_NAMES:
-        return Location("hub", HUB_NAMES[name])
-    if name in MODEL_NAMES:
-        return Location("folder", str(BUNDLED / name))
-    path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise InputError(f"--model {name}: the folder holds no config.json; for bare weights use --weights {name}")
-        return Location("folder", str(path))
-    if is_hub_id(name):
-        return Location("hub", *split_revision(name))
-    raise unknown_name("model", name, MODEL_NAMES)
-
-
-def locate_start(name: str) -> Location:
-    """What `--from` points at: a model's folder, a stage, a run (its last stage), or a Hub id.
-
-    Raises:
-        InputError: no such folder, or none that holds a saved model.
-    """
-    return _locate_saved(name, "--from")
-
-
-def locate_checkpoint(name: str) -> Location:
-    """What `--checkpoint` points at: the same as `--from`; raises as `locate_start`."""
-    return _locate_saved(name, "--checkpoint")
-
-
-def _locate_saved(name: str, option: str) -> Location:
-    path = Path(name).expanduser()
-    if path.is_dir():
-        for place in MODEL_PLACES:
-            if (path / place / "config.json").is_file():
-                return Location("folder", str(path / place))
-        raise InputError(f"{option} {name} holds no saved model: give a run, one of its stages, or a model's folder")
-    if is_hub_id(name):
-        return Location("hub", *split_revision(name))
-    raise InputError(f"{option} {name}: no such folder")
-
-
-def locate_weights(name: str) -> Location:
-    """What `--weights` points at.
-
-    Raises:
-        InputError: it looks like a path, and nothing is there.
-    """
-    if name == "none":
-        return Location("none", name)
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return Location("folder", str(path))
-    if path.is_file():
-        return Location("file", str(path))
-    if path.suffix in {".pth", ".pt", ".bin", ".safetensors"} or name.startswith((".", "/", "~")):
-        raise InputError(f"--weights {name}: no such file or folder")
-    if is_hub_id(name):
-        return Location("hub", *split_revision(name))
-    return Location("torchvision", name)
-
-
-def torchvision_weights_cached(arch: str) -> bool:
-    """Whether torch's download cache holds any weights of a torchvision architecture."""
-    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch")
-    return any((Path(home).expanduser() / "hub" / "checkpoints").glob(f"{arch}-*.pth"))
+    def same_place(self, other: "Location") -> bool:
+        """Return whether two locations are the same, however their paths are written."""
+        if self.kind in ("folder", "file") and self.kind == other.kind:
+            return Path(self.name).resolve() == Path(other.name).resolve()
+        return self == other
 
 
 @dataclass(frozen=True)
@@ -129,9 +69,89 @@ class DatasetLocation:
     kind: Literal["bundled", "folder", "hub"]
     name: str
 
+    def same_place(self, other: "DatasetLocation") -> bool:
+        """Return whether two locations are the same, however their paths are written."""
+        if self.kind == "folder" and other.kind == "folder":
+            return Path(self.name).resolve() == Path(other.name).resolve()
+        return self == other
+
+
+def locate_model(name: str) -> Location:
+    """Return what `--model` names.
+
+    Raises:
+        InputError: no such name or folder; the nearest name is given.
+    """
+    if name in TORCHVISION:
+        return Location("torchvision", name)
+    if name in HUB_NAMES:
+        return Location("hub", HUB_NAMES[name])
+    if name in MODEL_NAMES:
+        return Location("folder", str(BUNDLED / name))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / CONFIG_FILE).is_file():
+            raise InputError(f"--model {name}: the folder has no {CONFIG_FILE}; for bare weights use --weights {name}")
+        return Location("folder", str(path))
+    if is_hub_id(name):
+        return Location("hub", *split_revision(name))
+    raise unknown_name("model", name, MODEL_NAMES)
+
+
+def locate_start(name: str) -> Location:
+    """Return what `--from` names: a model's folder, a stage, a run (its last stage), or a Hub id.
+
+    Raises:
+        InputError: no such folder, or none that holds a saved model.
+    """
+    return _locate_saved(name, "--from")
+
+
+def locate_checkpoint(name: str) -> Location:
+    """Return what `--checkpoint` names: the same as `--from`; raises as `locate_start`."""
+    return _locate_saved(name, "--checkpoint")
+
+
+def saved_model_in(folder: Path) -> Path | None:
+    """Return the folder of the saved model in a model's folder, a stage's, or a run's (of its last stage), or None."""
+    candidates = (folder / subfolder for subfolder in MODEL_SUBFOLDERS)
+    return next((path for path in candidates if (path / CONFIG_FILE).is_file()), None)
+
+
+def _locate_saved(name: str, option: str) -> Location:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        model = saved_model_in(path)
+        if model is None:
+            raise InputError(f"{option} {name} has no saved model: give a run, one of its stages, or a model's folder")
+        return Location("folder", str(model))
+    if is_hub_id(name):
+        return Location("hub", *split_revision(name))
+    raise InputError(f"{option} {name}: no such folder")
+
+
+def locate_weights(name: str) -> Location:
+    """Return what `--weights` names.
+
+    Raises:
+        InputError: it looks like a path, and nothing is there.
+    """
+    if name == "none":
+        return Location("none", name)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return Location("folder", str(path))
+    if path.is_file():
+        return Location("file", str(path))
+    if path.suffix in WEIGHTS_SUFFIXES or name.startswith((".", "/", "~")):
+        raise InputError(f"--weights {name}: no such file or folder")
+    if is_hub_id(name):
+        return Location("hub", *split_revision(name))
+    return Location("torchvision", name)
+
 
 def locate_dataset(name: str) -> DatasetLocation:
-    """What `--dataset` points at.
+    """Return what `--dataset` names.
 
     Raises:
         InputError: no such folder, or a name that is not known; the nearest is given.
@@ -153,3 +173,50 @@ def locate_dataset(name: str) -> DatasetLocation:
     if "/" in name:
         raise InputError(f"--dataset {name}: no such folder")
     raise unknown_name("dataset", name, DATASET_NAMES)
+
+
+def read_model_config(location: Location) -> dict[str, Any] | None:
+    """Read the config.json of a model: from its folder, or from the Hub or its cache.
+
+    Returns:
+        Its content; None for torchvision's networks, and where the Hub cannot be asked and nothing is cached.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if location.kind == "folder":
+        file: Path | None = Path(location.name) / CONFIG_FILE
+    elif location.kind == "hub":
+        file = _hub_config_file(location)
+    else:
+        file = None
+    if file is None:
+        return None
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{CONFIG_FILE} of {location.full_name} cannot be read ({str(error)[:150]})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{CONFIG_FILE} of {location.full_name} does not hold keys and values")
+    return values
+
+
+def _hub_config_file(location: Location) -> Path | None:
+    """Return the config.json of a model on the Hub as a file of the local cache, or None where it cannot be had."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    cached = try_to_load_from_cache(location.name, CONFIG_FILE, revision=location.revision)
+    if isinstance(cached, str):
+        return Path(cached)
+    if not hub_reachable():
+        return None
+    try:
+        return Path(hf_hub_download(location.name, CONFIG_FILE, revision=location.revision))
+    except (OSError, ValueError):
+        return None  # loading the model says what is wrong with it
+
+
+def torchvision_weights_cached(arch: str) -> bool:
+    """Return whether torch's download cache holds any weights of a torchvision architecture."""
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch")
+    return any((Path(home).expanduser() / "hub" / "checkpoints").glob(f"{arch}-*.pth"))

@@ -1,15 +1,18 @@
-"""The configuration of a run, from the layers that it is laid down in: recipe, YAML file, command line.
+"""The configuration of a run: every option, in parts.
 
 Light on purpose: the command line reads it before anything heavy is imported.
 """
 
-from dataclasses import Field, asdict, dataclass, field
+from dataclasses import Field, asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hf_cifar.config import fields
-from hf_cifar.config.fields import TRAINING, flag, merged, option
+from hf_cifar.config.fields import Range, merged, option, part
 from hf_cifar.config.parts import (
+    FINETUNING_STAGES,
+    STAGES,
+    TRAINING_STAGES,
     AugmentationConfig,
     ComparisonConfig,
     DataConfig,
@@ -20,202 +23,146 @@ from hf_cifar.config.parts import (
     PredictionConfig,
     ProbeConfig,
 )
-from hf_cifar.config.recipes import default_recipe, read_recipe
+from hf_cifar.config.recipes import read_recipe, read_yaml
 from hf_cifar.errors import InputError
 
-# A training argument of ours: the images of a batch over all processes.
-TRAIN_BATCH_SIZE = "train_batch_size"
-# What each stage trains; a training stage is also the name of its part of the configuration.
-STAGES: dict[str, tuple[str, ...]] = {
-    "probe": ("probe",),
-    "finetune": ("finetune",),
-    "lpft": ("probe", "finetune"),
-    "evaluate": (),
-    "predict": (),
-    "compare": (),
-    "export": (),
-    "push": (),
-}
-FOLDERS_OF_A_RUN = (*STAGES, "model")
-# Training arguments that say how to compute, not what: given with lpft, they hold in both of its stages.
-SHARED_TRAINING_ARGUMENTS = (
-    "use_cpu",
-    "full_determinism",
-    "data_seed",
-    "dataloader_num_workers",
-    "dataloader_pin_memory",
-    "dataloader_persistent_workers",
-    "dataloader_prefetch_factor",
-    "ddp_backend",
-    "ddp_timeout",
-    "report_to",
-    "tf32",
-)
+MAX_SEED = 2**64 - 1
+# What belongs to one call and not to the run: `run.yaml` leaves it out.
+OF_ONE_CALL = ("checkpoint", "resume", "overwrite", "prediction", "comparison", "hub")
 
 
 @dataclass
 class RunConfig:
-    """Everything that rules a run; `run.yaml` holds it whole."""
+    """Everything that defines a run; `run.yaml` holds it whole. `run.resolve` makes it from what was asked for."""
 
     stage: str = option(
         "probe",
-        "probe: train a head on the frozen backbone; finetune: train the backbone too; lpft: one after the other; "
-        "evaluate: measure a model on a split; predict: answer images; compare: runs side by side; "
-        "export: a folder that opens anywhere, checked; push: that folder to the Hub",
+        "probe: train a head on the frozen backbone; finetune: train the backbone too; lpft: probe, then finetune; "
+        "evaluate: measure a model on a split; predict: classify images; compare: runs side by side; "
+        "export: a checked folder that opens anywhere; push: that folder to the Hub",
         choices=tuple(STAGES),
+        stages=tuple(STAGES),
     )
     recipe: str | None = option(
-        None, "named defaults, from hf_cifar/recipes; default: vit for transformers, resnet otherwise", metavar="NAME"
+        None,
+        "named defaults, from hf_cifar/config/recipes; default: vit for transformers, resnet otherwise, by the "
+        "model_type in the model's config.json",
+        metavar="NAME",
+        stages=TRAINING_STAGES,
     )
-    output_dir: str | None = option(None, "folder of the run; default: runs/MODEL-DATASET", metavar="DIR")
+    output_dir: str | None = option(
+        None, "folder of the run; default: runs/MODEL-DATASET", metavar="DIR", stages=tuple(STAGES)
+    )
     checkpoint: str | None = option(
         None,
-        "evaluate, predict, export, push: a run, one of its stages, a saved model, or USER/NAME of the Hub "
-        "(USER/NAME@REVISION: at a branch, tag or commit); default: the last stage of --output-dir",
+        "a run, one of its stages, a saved model, or USER/NAME on the Hub (USER/NAME@REVISION: a branch, tag or "
+        "commit); default: the last stage of --output-dir",
         metavar="DIR|HUB_ID",
+        stages=("evaluate", "predict", "export", "push"),
     )
-    seed: int = option(0, "rules the split, the order of the images and every random draw")
-    momentum: float = option(0.9, "of SGD, in both stages")
-    resume: bool = option(False, "go on in an output folder that is in use, from its last checkpoint")
-    overwrite: bool = option(False, "replace what an output folder that is in use holds")
-    data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
-    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-    prediction: PredictionConfig = field(default_factory=PredictionConfig)
-    comparison: ComparisonConfig = field(default_factory=ComparisonConfig)
-    hub: HubConfig = field(default_factory=HubConfig)
+    seed: int = option(
+        0,
+        "seed of the splits, the order of the images and every random draw",
+        range=Range(0, MAX_SEED),
+        stages=(*TRAINING_STAGES, "evaluate"),
+    )
+    momentum: float = option(
+        0.9, "momentum of SGD, in both stages", range=Range(0, 1, open_high=True), stages=TRAINING_STAGES
+    )
+    resume: bool = option(False, "continue the run in --output-dir from its last checkpoint", stages=TRAINING_STAGES)
+    overwrite: bool = option(
+        False,
+        "replace what --output-dir, or --output, holds",
+        stages=(*TRAINING_STAGES, "evaluate", "predict", "compare"),
+    )
+    data: DataConfig = part(DataConfig, (*TRAINING_STAGES, "evaluate"))
+    model: ModelConfig = part(ModelConfig, TRAINING_STAGES)
+    augmentation: AugmentationConfig = part(AugmentationConfig, TRAINING_STAGES)
+    probe: ProbeConfig = part(ProbeConfig, ("probe", "lpft"))
+    finetune: FinetuneConfig = part(FinetuneConfig, FINETUNING_STAGES)
+    evaluation: EvaluationConfig = part(EvaluationConfig, (*TRAINING_STAGES, "evaluate"))
+    prediction: PredictionConfig = part(PredictionConfig, ("predict",))
+    comparison: ComparisonConfig = part(ComparisonConfig, ("compare",))
+    hub: HubConfig = part(HubConfig, (*TRAINING_STAGES, "export", "push"))
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
             raise InputError("--resume and --overwrite exclude each other: give one of them")
-        if not 0 <= self.momentum < 1:
-            raise InputError(f"--momentum is {self.momentum}: it must be at least 0, and below 1")
-        if self.seed < 0:
-            raise InputError(f"--seed is {self.seed}: it must not be below 0")
-        if self.output_dir is None:
-            self.output_dir = str(Path("runs") / self._folder_name())
-        if self.stages == ("probe",):
-            self._check_augmentation_of_probe()
-        if self.finetune.from_ is not None and "probe" in self.stages:
-            raise InputError(
-                f"--from with --stage {self.stage}: fine-tuning starts from the probe; use --stage finetune"
-            )
-
-    def _folder_name(self) -> str:
-        if self.stage == "compare":
-            return self.stage
-        parts = Path((self.checkpoint or self.model.model).partition("@")[0]).expanduser().parts
-        # runs/a/finetune/model is the model of run a.
-        named = [part for part in parts if part not in FOLDERS_OF_A_RUN] or parts
-        return f"{named[-1]}-{Path(self.data.dataset).name}"
-
-    def _check_augmentation_of_probe(self) -> None:
-        asked = self.augmentation.asked_for
-        if asked and self.probe.features == "cached":
-            raise InputError(
-                f"{asked[0]} with --features cached: cached features are computed once, without augmentation; "
-                "use --features online"
-            )
-        if self.augmentation.mixup or self.augmentation.cutmix:
-            raise InputError(f"{asked[-1]} with --stage probe: only fine-tuning mixes images")
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """What `stage` consists of, in order."""
+        """Return the training stages that `stage` consists of, in order."""
         return STAGES[self.stage]
 
     @property
     def folder(self) -> Path:
-        """`output_dir` as a path."""
+        """Return `output_dir` as a path; `run.resolve` has set it."""
         assert self.output_dir is not None
         return Path(self.output_dir)
 
     @property
-    def computing(self) -> dict[str, Any]:
-        """The training arguments that say how to compute, for the stages that train nothing."""
-        return {name: value for name, value in self.finetune.training.items() if name in SHARED_TRAINING_ARGUMENTS}
+    def use_cpu(self) -> bool:
+        """Return whether a stage that trains nothing is to compute on the CPU in any case."""
+        return bool(self.finetune.training.get("use_cpu", False))
 
     @property
-    def augment(self) -> dict[str, str]:
-        """For each training stage the augmentation in force, once the default is resolved."""
-        asked = self.augmentation.augment or "standard"
-        return {"probe": asked if self.probe.features == "online" else "none", "finetune": asked}
+    def num_workers(self) -> int | None:
+        """Return the loader processes of a stage that trains nothing; None: the device's default."""
+        workers = self.finetune.training.get("dataloader_num_workers")
+        return None if workers is None else int(workers)
+
+    def augment(self, stage: str) -> str:
+        """Return the augmentation policy in force in a training stage, once the default is resolved."""
+        if stage == "probe" and self.probe.features == "cached":
+            return "none"
+        return self.augmentation.augment or "standard"
 
     @classmethod
-    def build(cls, *layers: dict[str, Any]) -> "RunConfig":
-        """A configuration from nested dictionaries, later ones over earlier ones, over the recipe.
-
-        Args:
-            layers: such as the content of a YAML file, then the flags of the command line. Training arguments under
-                the key `training` go to the stage that is run; with lpft to the fine-tuning, but those that say how
-                to compute (`SHARED_TRAINING_ARGUMENTS`) to both stages.
+    def from_dict(cls, values: dict[str, Any]) -> "RunConfig":
+        """Build it from nested values, checking every one.
 
         Raises:
-            InputError: a key, choice or recipe that does not exist (the nearest is named), or a value of a wrong type.
+            InputError: a key or choice that does not exist (the nearest is named), or a value that does not fit.
         """
-        asked: dict[str, Any] = {}
-        for layer in layers:
-            asked = merged(asked, {key: value for key, value in layer.items() if not isinstance(value, dict)})
-        model = next((layer["model"]["model"] for layer in layers[::-1] if "model" in layer.get("model", ())), None)
-        recipe = asked.get("recipe") or default_recipe(str(model or ModelConfig.model))
-        defaults = read_recipe(recipe)
-        stage = str(asked.get("stage") or defaults.get("stage", cls.stage))
-        values = defaults
-        for layer in layers:
-            values = merged(values, _distributed(layer, stage))
-        config: RunConfig = fields.construct(cls, {**values, "recipe": recipe})
+        config: RunConfig = fields.construct(cls, values)
         return config
 
     @classmethod
-    def from_recipe(cls, recipe: str, **overrides: Any) -> "RunConfig":
-        """A recipe with some values replaced: `RunConfig.from_recipe("demo", output_dir="runs/x")`.
+    def read(cls, path: Path) -> "RunConfig":
+        """Read the `run.yaml` of a run, also one that an older version wrote.
 
-        Args:
-            recipe: the name of a file in `hf_cifar/recipes`.
-            overrides: fields of any part, by their names; they are unique across the parts.
+        Raises:
+            InputError: the file is missing, damaged or no such file.
         """
-        return cls.build(nested({"recipe": recipe, **overrides}))
+        values = read_yaml(path)
+        recipe = values.get("recipe")
+        return cls.from_dict(merged(read_recipe(recipe), values) if recipe else values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain values, as `build` takes them, without what belongs to one call only."""
-        values = asdict(self)
-        for name in ("checkpoint", "resume", "overwrite", "prediction", "comparison", "hub"):
-            del values[name]
-        return values
+        """Return nested plain values, as `from_dict` takes them, without what belongs to one call."""
+        return {name: value for name, value in asdict(self).items() if name not in OF_ONE_CALL}
 
 
 def flags() -> dict[str, tuple[str | None, Field[Any]]]:
-    """Every field that is a flag: its name -> (the part of `RunConfig` it belongs to, the field)."""
+    """Return every field that is a flag: its name -> (the part of `RunConfig` that it belongs to, the field)."""
     return fields.flags(RunConfig)
 
 
+def stages_of(name: str) -> tuple[str, ...]:
+    """Return the stages in which an option does something.
+
+    Args:
+        name: of a field that is a flag.
+    """
+    section, item = flags()[name]
+    own: tuple[str, ...] | None = item.metadata["stages"]
+    if own is not None:
+        return own
+    assert section is not None, f"{name} names no stages"
+    of_part: tuple[str, ...] = RunConfig.__dataclass_fields__[section].metadata["stages"]
+    return of_part
+
+
 def nested(flat: dict[str, Any]) -> dict[str, Any]:
-    """Field names without their part -> the nested form; unknown names are taken as TrainingArguments fields."""
+    """Return flat field names in the nested form; unknown names are taken as fields of TrainingArguments."""
     return fields.nested(RunConfig, flat)
-
-
-def _distributed(layer: dict[str, Any], stage: str) -> dict[str, Any]:
-    """A layer with its `training` handed to the stages that it is for."""
-    layer = dict(layer)
-    given = layer.pop(TRAINING, {})
-    if not isinstance(given, dict):
-        raise InputError(f"{TRAINING} must hold keys and values, not {given!r}")
-    if "hub_token" in given:
-        raise InputError(
-            "--hub-token is not an option, so that no token ends up in a file or a list of commands: "
-            "set HF_TOKEN, log in with `hf auth login`, or give --hub-token-file FILE"
-        )
-    shared = {name: value for name, value in given.items() if name in SHARED_TRAINING_ARGUMENTS}
-    trained = STAGES.get(stage, ("probe",))
-    if given and not trained and len(shared) < len(given):
-        name = next(name for name in given if name not in shared)
-        raise InputError(f"{flag(name)} with --stage {stage}: nothing is trained there")
-    # What does not train computes as fine-tuning would.
-    last, *others = (trained or ("finetune",))[::-1]
-    for part, arguments in ((last, given), *((other, shared) for other in others)):
-        if arguments:
-            layer = merged({part: {TRAINING: arguments}}, layer)
-    return layer

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-import datasets
 import numpy as np
 
 from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import Source
 from hf_cifar.errors import InputError
-from hf_cifar.utils.progress import say
+from hf_cifar.run.origins import SplitKind, SplitOrigin
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0
@@ -21,14 +20,14 @@ class Splits:
 
     Attributes:
         train, validation, test: no image is in two of them.
-        origin: for each part, in words, where it comes from.
-        num_corrupt: for each part, how many unreadable images were left out.
+        origin: for each part, where its images come from.
+        num_corrupt: for each part, unreadable images that were left out.
     """
 
     train: LabeledImages
     validation: LabeledImages
     test: LabeledImages
-    origin: dict[str, str]
+    origin: dict[str, SplitOrigin]
     num_corrupt: dict[str, int]
 
     def parts(self) -> dict[str, LabeledImages]:
@@ -47,97 +46,31 @@ def make_splits(source: Source, config: DataConfig, seed: int) -> Splits:
         config: fractions and limits.
         seed: rules the validation split and the choice of a subset.
     """
-    found = dict(source.splits)
-    origin = {name: f"the source's {name} split" for name in found}
+    splits = dict(source.splits)
+    origin = {name: SplitOrigin(SplitKind.PUBLISHED, name) for name in splits}
     num_corrupt = dict.fromkeys(("train", "validation", "test"), 0)
     if config.skip_corrupt:
-        for name, images in found.items():
-            bad = list(images.corrupt())
-            num_corrupt[name] = len(bad)
-            found[name] = images.select(np.delete(np.arange(len(images)), bad))
-    if "test" not in found and "validation" in found:
-        found["test"], num_corrupt["test"] = found.pop("validation"), num_corrupt["validation"]
+        for name, images in splits.items():
+            splits[name], num_corrupt[name] = without_corrupt(images)
+    if "test" not in splits and "validation" in splits:
+        splits["test"], num_corrupt["test"] = splits.pop("validation"), num_corrupt["validation"]
         num_corrupt["validation"] = 0
-        origin["test"] = "the source's validation split; it has no test split"
-    if "test" not in found:
-        found["train"], found["test"] = _hold_out(found["train"], TEST_FRACTION, TEST_SEED)
-        origin["test"] = f"{TEST_FRACTION:.0%} of train, held out by seed {TEST_SEED}; the source has no test split"
-        origin["train"] = "the rest of train"
-    if "validation" not in found:
-        found["train"], found["validation"] = _hold_out(found["train"], config.val_fraction, seed)
-        origin["validation"] = f"{config.val_fraction:.0%} of train, held out by seed {seed}"
-        origin["train"] = "the rest of train"
-    limits = {
-        "train": config.max_train_samples,
-        "validation": config.max_eval_samples,
-        "test": config.max_eval_samples,
-    }
+        origin["test"] = SplitOrigin(SplitKind.PUBLISHED, "validation", substitute=True)
+    if "test" not in splits:
+        splits["train"], splits["test"] = _hold_out(splits["train"], TEST_FRACTION, TEST_SEED)
+        origin["test"] = SplitOrigin(SplitKind.HELD_OUT, "train", TEST_FRACTION, TEST_SEED, substitute=True)
+        origin["train"] = SplitOrigin(SplitKind.REST, "train")
+    if "validation" not in splits:
+        splits["train"], splits["validation"] = _hold_out(splits["train"], config.val_fraction, seed)
+        origin["validation"] = SplitOrigin(SplitKind.HELD_OUT, "train", config.val_fraction, seed)
+        origin["train"] = SplitOrigin(SplitKind.REST, "train")
+    limits = {"validation": config.max_eval_samples, "test": config.max_eval_samples, "train": config.max_train_samples}
     for name, limit in limits.items():
-        if limit is not None and limit < len(found[name]):
-            found[name] = _subset(found[name], limit, seed)
-            origin[name] += f"; {limit} of its images, chosen by seed {seed}"
-        if len(found[name]) == 0:
+        splits[name], origin[name] = limited(splits[name], origin[name], limit, seed)
+        if len(splits[name]) == 0:
             raise InputError(f"{name} has no images: the dataset is too small to hold any out")
-    marked = {name: replace(images, part=name) for name, images in found.items()}
+    marked = {name: replace(images, part=name) for name, images in splits.items()}
     return Splits(marked["train"], marked["validation"], marked["test"], origin, num_corrupt)
-
-
-def evaluation_images(
-    source: Source, config: DataConfig, seed: int, asked: str | None, own: bool
-) -> tuple[LabeledImages, str, str]:
-    """The images that a trained model is measured on.
-
-    Args:
-        source: what was found.
-        config, seed: of the splits, as in `make_splits`.
-        asked: train, validation or test, as a run would split the source; all, every image of it; None: test, or
-            every image where nothing says that any part of them is for tests.
-        own: whether the model was trained on this source.
-
-    Returns:
-        The images, the name of their split, and where they come from, in words.
-
-    Raises:
-        InputError: the source has no such split.
-    """
-    unsplit = list(source.splits) == ["train"]
-    if asked == "all" or (asked is None and unsplit and not own):
-        return _limited(_together(source), "all", "every image of the source", config, seed)
-    if "train" in source.splits:
-        splits = make_splits(source, config, seed)
-        name = asked or "test"
-        if splits.num_corrupt[name]:
-            say(f"warning: {splits.num_corrupt[name]} images of {name} cannot be read and are left out")
-        return splits.parts()[name], name, splits.origin[name]
-    name = asked or ("test" if "test" in source.splits else next(iter(source.splits)))
-    if name not in source.splits:
-        raise InputError(f"--split {name}: {source.name} has no such split, only {', '.join(source.splits)}")
-    return _limited(source.splits[name], name, f"the source's {name} split", config, seed)
-
-
-def _limited(
-    images: LabeledImages, name: str, origin: str, config: DataConfig, seed: int
-) -> tuple[LabeledImages, str, str]:
-    """Without what cannot be read, if that was asked for, and no more than were asked for."""
-    if config.skip_corrupt:
-        bad = list(images.corrupt())
-        images = images.select(np.delete(np.arange(len(images)), bad))
-        if bad:
-            say(f"warning: {len(bad)} images of {name} cannot be read and are left out")
-    limit = config.max_eval_samples
-    if limit is not None and limit < len(images):
-        images, origin = _subset(images, limit, seed), f"{origin}; {limit} of its images, chosen by seed {seed}"
-    return replace(images, part=name), name, origin
-
-
-def _together(source: Source) -> LabeledImages:
-    """Every image of a source as one split, `all`; its rows count through the splits."""
-    parts = list(source.splits.values())
-    if len(parts) == 1:
-        return parts[0]
-    rows = datasets.concatenate_datasets([part.rows for part in parts])
-    labels = np.concatenate([part.labels for part in parts])
-    return LabeledImages("all", rows, labels, np.arange(len(rows)), "+".join(part.fingerprint for part in parts))
 
 
 def _hold_out(images: LabeledImages, fraction: float, seed: int) -> tuple[LabeledImages, LabeledImages]:
@@ -146,8 +79,20 @@ def _hold_out(images: LabeledImages, fraction: float, seed: int) -> tuple[Labele
     return images.select(kept), images.select(held)
 
 
-def _subset(images: LabeledImages, count: int, seed: int) -> LabeledImages:
-    return replace(images, index=images.index[stratified_choice(images.targets, count, seed)])
+def without_corrupt(images: LabeledImages) -> tuple[LabeledImages, int]:
+    """Return the images that can be read, found by reading every one, and the number of the others."""
+    corrupt = list(images.corrupt())
+    return images.select(np.delete(np.arange(len(images)), corrupt)), len(corrupt)
+
+
+def limited(
+    images: LabeledImages, origin: SplitOrigin, limit: int | None, seed: int
+) -> tuple[LabeledImages, SplitOrigin]:
+    """Return a stratified seeded subset of at most `limit` images, and where it comes from."""
+    if limit is None or limit >= len(images):
+        return images, origin
+    chosen = images.index[stratified_choice(images.targets, limit, seed)]
+    return replace(images, index=chosen), replace(origin, limit=limit, limit_seed=seed)
 
 
 def stratified_choice(labels: np.ndarray, count: int, seed: int, leave: int = 0) -> np.ndarray:

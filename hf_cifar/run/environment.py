@@ -4,7 +4,9 @@ import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hf_cifar.run.stage_metrics import Hardware
 
 if TYPE_CHECKING:
     import torch
@@ -29,12 +31,12 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
-def hardware(device: "torch.device") -> dict[str, Any]:
-    """Return the name of the device that the network ran on, the name of the CPU and its number of cores."""
+def hardware(device: "torch.device") -> Hardware:
+    """Return the device that the network ran on, the CPU and its number of cores."""
     import torch
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return {"device": name, "cpu": _cpu_name(), "cores": os.cpu_count()}
+    return Hardware(name, _cpu_name(), os.cpu_count())
 
 
 def _cpu_name() -> str:

@@ -40,6 +40,7 @@ def _split_origin(part: str, words: str) -> dict[str, Any]:
     origin: dict[str, Any] = {"kind": "published", "source": part}
     if held := re.match(r"(\d+)% of train, held out by seed (\d+)", words):
         origin = {"kind": "held_out", "source": "train", "fraction": int(held[1]) / 100, "seed": int(held[2])}
+        origin["substitute"] = part == "test"
     elif words == "the rest of train":
         origin = {"kind": "rest", "source": "train"}
     elif words == "every image of the source":

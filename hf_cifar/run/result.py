@@ -1,99 +1,105 @@
-"""What a stage has come to: metrics, pictures and a model, as Python objects and in a notebook."""
+"""The result of a training stage or an evaluation: metrics, figures and a model, in Python and in a notebook."""
 
-import base64
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from hf_cifar.run.stage_folder import StageFolder
+from hf_cifar.run.stage_metrics import StageMetrics
+from hf_cifar.utils.formatting import data_uri, error, interval, percent
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a training stage, or an evaluation, has come to.
+    """The result of a training stage, or of an evaluation.
 
     Attributes:
         stage: its name.
         output_dir: the folder of the run.
-        metrics: the content of metrics.json.
+        metrics: what was measured.
         before: the stage before it, where both belong to one run (lpft).
     """
 
     stage: str
     output_dir: Path
-    metrics: dict[str, Any]
+    metrics: StageMetrics
     before: "StageResult | None" = None
 
     @property
     def folder(self) -> StageFolder:
-        """The files that the stage has left."""
+        """Return the folder of the stage."""
         return StageFolder(self.output_dir / self.stage)
 
     @property
     def model_dir(self) -> Path:
-        """The saved model: `pipeline("image-classification", model=str(result.model_dir))`."""
-        return Path(self.metrics["model_dir"]) if "model_dir" in self.metrics else self.folder.model
+        """Return the saved model: `pipeline("image-classification", model=str(result.model_dir))`."""
+        return Path(self.metrics.model_dir) if self.metrics.model_dir else self.folder.model
 
     @property
     def report(self) -> Path:
-        """One page with everything, which opens offline."""
+        """Return the path of the report, one page that opens offline."""
         return self.folder.report
 
     @property
     def figures(self) -> dict[str, Path]:
-        """The pictures by name, such as `confusion_matrix`."""
+        """Return the figures by name, such as `confusion_matrix`."""
         return {path.stem: path for path in sorted(self.folder.figures.glob("*.png"))}
 
     @property
     def status(self) -> int:
-        """The exit status of the command line."""
+        """Return the exit status of the command line."""
         return 0
 
     def summary(self) -> dict[str, Any]:
-        """The last line of standard output."""
-        test, dataset = self.metrics["test"], self.metrics["dataset"]
-        found = {
+        """Return the last line of standard output, as plain values."""
+        metrics = self.metrics
+        values: dict[str, Any] = {
             "stage": self.stage if self.before is None else "lpft",
             "output_dir": str(self.output_dir),
             "model_dir": str(self.model_dir),
             "report": str(self.report),
-            "dataset": dataset["id"],
-            "split": self.metrics.get("split", "test"),
-            "accuracy": test["accuracy"],
-            "accuracy_ci95": test["accuracy_ci95"],
+            "dataset": metrics.dataset.id,
+            "split": metrics.split,
+            "accuracy": metrics.test.accuracy,
+            "accuracy_ci95": list(metrics.test.accuracy_ci95),
         }
         if self.before is not None:
-            found["probe_accuracy"] = self.before.metrics["test"]["accuracy"]
-        found |= {"f1_macro": test["f1_macro"], "ece": test["ece"], "num_test": test["num_examples"]}
-        if "validation" in self.metrics:
-            found["validation_accuracy"] = self.metrics["validation"]["accuracy"]
-        if "robustness" in self.metrics:
-            found["mean_corruption_accuracy"] = self.metrics["robustness"]["mean_corruption_accuracy"]
-        found["seconds"] = self.metrics.get("train", self.metrics)["seconds"]
-        return found
+            values["probe_accuracy"] = self.before.metrics.test.accuracy
+        values |= {"f1_macro": metrics.test.f1_macro, "ece": metrics.test.ece, "num_test": metrics.test.num_examples}
+        if metrics.dataset.num_trained_on is not None:
+            values["num_trained_on"] = metrics.dataset.num_trained_on
+        if metrics.validation is not None:
+            values["validation_accuracy"] = metrics.validation.accuracy
+        if metrics.robustness is not None:
+            values["mean_corruption_accuracy"] = metrics.robustness.mean_corruption_accuracy
+        return {**values, "seconds": metrics.wall_seconds}
 
     def headline(self) -> str:
-        """One line with the accuracy, for the person who watches."""
-        test, split = self.metrics["test"], self.metrics.get("split", "test")
-        low, high = test["accuracy_ci95"]
+        """Return one line with the accuracy, for the person who watches."""
+        metrics, test = self.metrics, self.metrics.test
+        count = test.num_examples
         line = (
-            f"{self.stage}: {split} accuracy {test['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}, "
-            f"{test['num_examples']:,} images), macro F1 {test['f1_macro']:.2%}, ECE {test['ece']:.4f}"
+            f"{self.stage}: {metrics.split} accuracy {percent(test.accuracy, count)} "
+            f"(95% CI {interval(test.accuracy_ci95, count)}, {count:,} images), "
+            f"macro F1 {percent(test.f1_macro, count)}"
         )
-        if test["temperature"] is not None:
-            line += f" ({test['ece_calibrated']:.4f} at temperature {test['temperature']:.3f})"
-        if "validation" in self.metrics:
-            line += f", validation accuracy {self.metrics['validation']['accuracy']:.2%}"
-        if "robustness" in self.metrics:
-            line += f", on corrupted images {self.metrics['robustness']['mean_corruption_accuracy']:.2%}"
+        if test.f1_macro != test.f1_macro_present:
+            line += f" ({percent(test.f1_macro_present, count)} over the classes present)"
+        line += f", ECE {error(test.ece)}"
+        if test.ece_calibrated is not None:
+            line += f" ({error(test.ece_calibrated)} at temperature {test.temperature:.3f})"
+        if metrics.validation is not None:
+            line += f", validation accuracy {percent(metrics.validation.accuracy, metrics.validation.num_examples)}"
+        if metrics.robustness is not None:
+            line += f", on corrupted images {percent(metrics.robustness.mean_corruption_accuracy)}"
         return line
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the headline and the pictures."""
-        pictures = [
+        """Return what a notebook shows: the headline and the figures."""
+        figures = [
             f'<figure style="display:inline-block;margin:4px"><img alt="{escape(name)}" style="max-width:480px" '
-            f'src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"></figure>'
+            f'src="{data_uri(path)}"></figure>'
             for name, path in self.figures.items()
         ]
-        return f"<p>{escape(self.headline())}</p>" + "".join(pictures)
+        return f"<p>{escape(self.headline())}</p>" + "".join(figures)

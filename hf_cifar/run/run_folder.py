@@ -1,164 +1,241 @@
 """The folder of a run: who may write there, and what describes it."""
 
 import shutil
-from dataclasses import replace
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from hf_cifar.config.locate import locate_start
-from hf_cifar.config.recipes import PROVENANCE, read_yaml, to_yaml
-from hf_cifar.config.run_config import RunConfig
+import numpy as np
+
+from hf_cifar.config.locate import locate_dataset, locate_model
+from hf_cifar.config.recipes import PROVENANCE, to_yaml
 from hf_cifar.errors import InputError
 from hf_cifar.run.environment import versions
-from hf_cifar.run.stage_folder import RUN_FILE, SPLITS_FILE, StageFolder
+from hf_cifar.run.lock import LOCK_FILE, locked, refuse_if_locked
+from hf_cifar.run.recorded_run import OPTIONS_CHECKSUM, SPLITS_CHECKSUM, RecordedRun, checksum_of_options
+from hf_cifar.run.resolve import TRAINED, Request
+from hf_cifar.run.stage_folder import IMAGE_HASHES_FILE, RUN_FILE, SPLITS_FILE, StageFolder
 from hf_cifar.utils import processes
-from hf_cifar.utils.files import write_json, write_text
+from hf_cifar.utils.checksums import sha256_of
+from hf_cifar.utils.files import remove_leftovers, write_aside, write_json, write_text
+from hf_cifar.utils.progress import say
 
-DESCRIPTION = (RUN_FILE, SPLITS_FILE)
+DESCRIPTION = (RUN_FILE, SPLITS_FILE, IMAGE_HASHES_FILE)
+# Compared by what they are, and not by how they are written.
+_BY_PLACE = ("data.dataset", "model.model", "finetune.from_")
+_FREE = ("output_dir", "recipe", "stage", "evaluation")
+
+
+class SplitRows(Protocol):
+    """Some rows of a split, as `data.images.LabeledImages` has them."""
+
+    @property
+    def name(self) -> str:
+        """Return the split of the source that the rows are of."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a digest of that split's content."""
+
+    @property
+    def index(self) -> np.ndarray:
+        """Return the rows, int64 [n]."""
 
 
 class RunFolder:
     """`runs/NAME`, claimed for one run.
 
     Args:
-        config: names the folder and the stages, and says whether an older run there is resumed or replaced.
+        request: names the folder and the stages, and says whether an older run there is continued or replaced.
+        stack: keeps the folder locked until it is closed, from `claim` on, or from now on where a run is continued.
 
     Raises:
-        InputError: the folder is in use, and neither was asked for, or the run there is another one.
+        InputError: the folder is in use, by another process or by an older run, and neither was asked for; or the run
+            there is another one.
     """
 
-    def __init__(self, config: RunConfig) -> None:
-        self.config = config
-        self.path = config.folder
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"--output-dir {self.path} is a file: give a folder")
-        self.adds_to_probe = adds_to_probe(config)
-        if config.resume or self.adds_to_probe:
+    def __init__(self, request: Request, stack: ExitStack) -> None:
+        self.request = request
+        self.config = request.config
+        self.path = request.folder
+        self._stack, self._is_locked = stack, False
+        refuse_if_locked(self.path)
+        if self.continues and self.path.is_dir():
+            self._lock()
             self._refuse_another_run()
-        if config.overwrite and config.finetune.from_ is not None:
-            self._refuse_to_remove(locate_start(config.finetune.from_).name)
-        if not config.resume and not config.overwrite and self._in_use():
+        if self.config.overwrite and self.config.finetune.from_ is not None:
+            self._refuse_to_remove_start()
+        if not self.config.resume and not self.config.overwrite and self._in_use():
             raise InputError(
-                f"--output-dir {self.path} is in use: --resume goes on with the run there, --overwrite replaces it"
+                f"--output-dir {self.path} is in use: --resume continues the run there, --overwrite replaces it"
             )
 
+    @property
+    def continues(self) -> bool:
+        """Return whether an older run there is continued, or its probe fine-tuned."""
+        return self.config.resume or self.request.adds_to_probe
+
     def stage(self, name: str) -> StageFolder:
-        """The folder of one stage."""
+        """Return the folder of a stage."""
         return StageFolder(self.path / name)
 
+    def refuse_other_data(self, splits: Mapping[str, SplitRows]) -> None:
+        """Refuse to continue a run on other images than it began with.
+
+        Args:
+            splits: train, validation and test as they are now.
+
+        Raises:
+            InputError: the content of a split, or the choice of its rows, is another one.
+        """
+        if not self.continues or not (self.path / RUN_FILE).is_file():
+            return
+        recorded = RecordedRun.read(self.path).splits
+        for name, rows in splits.items():
+            before = recorded.get(name)
+            if before is None:
+                continue
+            if before.fingerprint not in (None, rows.fingerprint) or before.split != rows.name:
+                changed = f"the images of {rows.name} changed"
+            elif before.rows != rows.index.tolist():
+                changed = f"other images are now chosen for {name}"
+            else:
+                continue
+            raise InputError(
+                f"the run in {self.path} was started on other data: {changed} since; restore the dataset, or start "
+                "over with --overwrite"
+            )
+
     def claim(self) -> None:
-        """Make the folders, and with `--overwrite` remove what an older run of the stages left there."""
+        """Lock and make the folders, and with `--overwrite` remove what an older run of the stages left there.
+
+        Raises:
+            InputError: another process was quicker.
+        """
+        self._lock()
         if processes.is_main():
+            remove_leftovers(self.path)
             if self.config.overwrite:
-                for name in () if self.adds_to_probe else DESCRIPTION:
+                for name in () if self.request.adds_to_probe else DESCRIPTION:
                     (self.path / name).unlink(missing_ok=True)
                 # Whatever was fine-tuned came from the probe that is replaced.
                 for name in {*self.config.stages, "finetune"}:
                     shutil.rmtree(self.path / name, ignore_errors=True)
             for name in self.config.stages:
                 self.stage(name).path.mkdir(parents=True, exist_ok=True)
+                remove_leftovers(self.stage(name).path)
         processes.wait_for_all()
 
-    def describe(self, provenance: dict[str, Any], splits: dict[str, Any]) -> None:
-        """Write `run.yaml`, with which the run can be repeated, and the indices of its splits."""
+    def describe(
+        self, provenance: dict[str, Any], splits: Mapping[str, SplitRows], image_hashes: dict[str, np.ndarray] | None
+    ) -> None:
+        """Write `run.yaml`, with which the run can be repeated, the rows of its splits, and hashes of their images.
+
+        Args:
+            provenance: what is recorded beside the options.
+            splits: train, validation and test.
+            image_hashes: for each split, sorted uint64; None where there are too many images.
+        """
         if not processes.is_main():
             return
         values = self.config.to_dict()
-        if self.adds_to_probe:
-            values |= {"stage": "lpft", "probe": self._before().to_dict()["probe"]}
-        values[PROVENANCE] = {**provenance, "versions": versions()}
+        if self.request.adds_to_probe:
+            values |= {"stage": "lpft", "probe": RecordedRun.read(self.path).config.to_dict()["probe"]}
+        rows = {
+            name: {"split": part.name, "fingerprint": part.fingerprint, "rows": part.index.tolist()}
+            for name, part in splits.items()
+        }
+        write_json(self.path / SPLITS_FILE, rows)
+        if image_hashes is not None:
+            write_aside(self.path / IMAGE_HASHES_FILE, lambda aside: _write_arrays(aside, image_hashes))
+        checksums = {
+            OPTIONS_CHECKSUM: checksum_of_options(values),
+            SPLITS_CHECKSUM: sha256_of(self.path / SPLITS_FILE),
+        }
+        values[PROVENANCE] = {**provenance, **checksums, "versions": versions()}
         write_text(self.path / RUN_FILE, to_yaml(values))
-        write_json(self.path / SPLITS_FILE, splits)
 
     def _in_use(self) -> bool:
-        """Whether anything is there but what a run leaves that failed before it had any result."""
+        """Return whether anything is there but what a run leaves that failed before it had any result."""
         if not self.path.exists():
             return False
-        kept = ("probe",) if self.adds_to_probe else ()
-        ours = (*DESCRIPTION, *self.config.stages, *kept)
+        kept = ("probe",) if self.request.adds_to_probe else ()
+        ours = (*DESCRIPTION, LOCK_FILE, *self.config.stages, *kept)
         others = any(item.name not in ours for item in self.path.iterdir())
         stages = [self.path / name for name in self.config.stages if name not in kept]
         return others or any(item.is_file() for stage in stages for item in stage.rglob("*"))
 
-    def _refuse_to_remove(self, start: str) -> None:
+    def _refuse_to_remove_start(self) -> None:
         """Refuse to replace the stage that holds the very model that fine-tuning is to start from."""
-        if any(Path(start).resolve().is_relative_to((self.path / name).resolve()) for name in self.config.stages):
-            raise InputError(f"--overwrite would remove {start}, which --from names: give another --output-dir")
+        assert self.request.model is not None
+        start = Path(self.request.model.name).resolve()
+        if any(start.is_relative_to((self.path / name).resolve()) for name in self.config.stages):
+            raise InputError(
+                f"--overwrite would remove {self.request.model.name}, which --from names: give another --output-dir"
+            )
 
-    def _before(self) -> RunConfig:
-        return RunConfig.build(read_yaml(self.path / RUN_FILE))
+    def _lock(self) -> None:
+        if not self._is_locked:
+            self._stack.enter_context(locked(self.path))
+            self._is_locked = True
 
     def _refuse_another_run(self) -> None:
         if not (self.path / RUN_FILE).is_file():
+            if any((self.path / name).is_dir() and any((self.path / name).iterdir()) for name in TRAINED):
+                raise InputError(
+                    f"{self.path} has no {RUN_FILE}, which says what the run there was: restore it, or start over with "
+                    "--overwrite"
+                )
             return
-        before = self._before()
-        if not self.adds_to_probe and not set(self.config.stages) <= set(before.stages):
+        recorded = RecordedRun.read(self.path)
+        recorded.refuse_edited()
+        if recorded.other_versions():
+            say(f"warning: the run in {self.path} began with other versions: {', '.join(recorded.other_versions())}")
+        before = recorded.config
+        if not self.request.adds_to_probe and not set(self.config.stages) <= set(before.stages):
             raise InputError(
                 f"--resume: the run in {self.path} is of --stage {before.stage}, not {self.config.stage}; "
-                "--stage finetune goes on from a probe, and --overwrite starts anew"
+                "--stage finetune continues from a probe, and --overwrite starts over"
             )
-        # A probe that is done says nothing of how it is fine-tuned, but all of images, labels and backbone.
+        # A finished probe says nothing about how it is fine-tuned, but everything about images, labels and backbone.
         done = set() if self.config.resume and self.stage("finetune").checkpoints.exists() else {"finetune"}
-        free = {"augmentation", "momentum", "probe", *done} if self.adds_to_probe else set()
+        free = {"augmentation", "momentum", "probe", *done} if self.request.adds_to_probe else set()
         for name, (was, now) in _differences(before.to_dict(), self.config.to_dict()):
             if name.partition(".")[0] not in free:
                 option, instead = ("--resume", "--overwrite") if self.config.resume else ("--output-dir", "another one")
                 raise InputError(
                     f"{option}: the run in {self.path} has {name} {was!r}, not {now!r}; "
-                    f"leave the option out, or start anew with {instead}"
+                    f"leave the option out, or start over with {instead}"
                 )
 
 
-def configured(*layers: dict[str, Any]) -> RunConfig:
-    """A configuration from its layers, as `RunConfig.build` makes it; what was said of a run before holds.
-
-    A run that is gone on from, or whose probe is fine-tuned, need not be described again. A run that is evaluated
-    is by default evaluated on its own data, into its own folder.
-
-    Raises:
-        InputError: a key, choice or value that does not fit.
-    """
-    config = RunConfig.build(*layers)
-    if config.stage == "evaluate":
-        run = run_of(config.checkpoint or str(config.folder))
-        if run is None or any("dataset" in layer.get("data", ()) for layer in layers):
-            return config
-        values = run.to_dict()
-        return RunConfig.build({name: values[name] for name in ("output_dir", "seed", "data")}, *layers)
-    file = config.folder / RUN_FILE
-    if file.is_file() and (config.resume or adds_to_probe(config)):
-        before = read_yaml(file)
-        if not config.resume:
-            before.pop("finetune", None)
-        config = RunConfig.build(before, *layers)
-    return config
-
-
-def run_of(checkpoint: str) -> RunConfig | None:
-    """The run that a checkpoint is from, or that it names, with the folder that it is in now; None if it is no run's.
-
-    Args:
-        checkpoint: a folder or a Hub id.
-    """
-    folder = Path(checkpoint).expanduser()
-    for place in (folder, folder.parent, folder.parent.parent):
-        if (place / RUN_FILE).is_file() and folder.is_dir():
-            return replace(RunConfig.build(read_yaml(place / RUN_FILE)), output_dir=str(place))
-    return None
-
-
-def adds_to_probe(config: RunConfig) -> bool:
-    """Whether a run fine-tunes the probe that its folder holds already."""
-    probe = StageFolder(config.folder / "probe")
-    return config.stages == ("finetune",) and config.finetune.from_ is None and probe.metrics.is_file()
-
-
 def _differences(before: dict[str, Any], now: dict[str, Any], where: str = "") -> list[tuple[str, tuple[Any, Any]]]:
-    found: list[tuple[str, tuple[Any, Any]]] = []
+    """Return the options in which two configurations differ, with both values."""
+    result: list[tuple[str, tuple[Any, Any]]] = []
     for key in {**before, **now}:
-        one, other = before.get(key), now.get(key)
-        if isinstance(one, dict) and isinstance(other, dict):
-            found += _differences(one, other, f"{where}{key}.")
-        elif one != other and key not in ("output_dir", "recipe", "stage", "evaluation"):
-            found.append((where + key, (one, other)))
-    return found
+        was, value = before.get(key), now.get(key)
+        name = where + key
+        if isinstance(was, dict) and isinstance(value, dict):
+            result += _differences(was, value, f"{name}.")
+        elif was != value and key not in _FREE and not (name in _BY_PLACE and _same_place(name, was, value)):
+            result.append((name, (was, value)))
+    return result
+
+
+def _same_place(name: str, was: Any, now: Any) -> bool:
+    """Return whether two names of a dataset or a model name the same one; `refuse_other_data` looks into datasets."""
+    if was is None or now is None:
+        return False
+    try:
+        if name == "data.dataset":
+            before, after = locate_dataset(str(was)), locate_dataset(str(now))
+            return before.kind == after.kind == "folder" or before == after
+        return locate_model(str(was)).same_place(locate_model(str(now)))
+    except InputError:
+        return False
+
+
+def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ EXAMPLES_FILE = "examples.json"  # in the folder of the examples
 # In the folder of the run, above those of its stages.
 RUN_FILE = "run.yaml"
 SPLITS_FILE = "splits.json"
+IMAGE_HASHES_FILE = "image_hashes.npz"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The evaluate stage: any classifier on any labelled images, whose classes are matched by name."""
+"""`--stage evaluate`: any classifier on any labelled images, whose classes are matched by name."""
 
 import shutil
 import time
@@ -8,30 +8,30 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel
 
-from hf_cifar.config.locate import locate_checkpoint
-from hf_cifar.config.run_config import RunConfig
-from hf_cifar.data.images import LabeledImages
+from hf_cifar.data.evaluation_split import EvaluationSplit, evaluation_split
 from hf_cifar.data.label_names import match_labels
 from hf_cifar.data.sources import Source, load_source
-from hf_cifar.data.splits import evaluation_images
 from hf_cifar.errors import InputError
-from hf_cifar.evaluation.artifacts import label_names, record
+from hf_cifar.evaluation.artifacts import label_names, save_artifacts
 from hf_cifar.evaluation.calibration import fit_temperature
-from hf_cifar.evaluation.compute_metrics import evaluate_logits
+from hf_cifar.evaluation.compute_metrics import compute_metrics
 from hf_cifar.evaluation.robustness import measure_robustness
 from hf_cifar.models.load import load_checkpoint
 from hf_cifar.models.predict import predict_logits
 from hf_cifar.run.environment import hardware, versions
+from hf_cifar.run.resolve import Request
 from hf_cifar.run.result import StageResult
-from hf_cifar.run.run_folder import run_of
 from hf_cifar.run.stage_folder import StageFolder
+from hf_cifar.run.stage_metrics import DatasetInfo, StageMetrics
+from hf_cifar.run.wording import describe_split
+from hf_cifar.utils import processes
 from hf_cifar.utils.progress import say
 
 STAGE = "evaluate"
 
 
-def run_evaluation(config: RunConfig) -> StageResult:
-    """Measure `config.checkpoint`, by default the run in the output folder, on a split of the dataset.
+def run_evaluation(request: Request) -> StageResult:
+    """Evaluate the request's checkpoint, by default the run in the output folder, on a split of the dataset.
 
     Returns:
         What `OUTPUT_DIR/evaluate` holds.
@@ -39,70 +39,85 @@ def run_evaluation(config: RunConfig) -> StageResult:
     Raises:
         InputError: no such model, images or split; labels that the model does not know; or a folder in use.
     """
+    config, location = request.config, request.checkpoint
     folder = StageFolder(config.folder / STAGE)
     if folder.metrics.is_file() and not config.overwrite:
         raise InputError(f"{folder.path} holds an evaluation already: --overwrite replaces it, or give --output-dir")
-    begun = time.perf_counter()
-    location = locate_checkpoint(config.checkpoint or str(config.folder))
+    processes.join(use_cpu=config.use_cpu)
+    started = time.perf_counter()
     source = load_source(config.data, for_training=False)
-    images, split, origin = _images(config, source)
-    model, processor = load_checkpoint(location, use_cpu=bool(config.computing.get("use_cpu", False)))
+    split = evaluation_split(source, config.data, config.seed, config.evaluation.split, request.trained_by)
+    model, processor = load_checkpoint(location, use_cpu=config.use_cpu)
     names = label_names(model)
-    positions = match_labels(source.label_names, names)
-    say(f"model: {location.name}; images: {source.name}, {split}, {len(images):,} ({origin})")
-    workers = config.computing.get("dataloader_num_workers")
-    images = replace(images, labels=positions[images.labels])
-    logits = predict_logits(model, processor, images, f"predicting {split}", workers)
-    temperature, temperature_origin = _temperature(config, source, split, model, processor, positions)
-    metrics: dict[str, Any] = {
-        "stage": STAGE,
-        "model": location.name,
-        "model_dir": location.name,
-        "split": split,
-        "seed": config.seed,
-        "dataset": {
-            "id": source.name,
-            "revision": source.revision,
-            "fingerprint": images.fingerprint,
-            "num_test": len(images),
-            "splits": {"test": origin},
-        },
-        "temperature_origin": temperature_origin,
-        "test": evaluate_logits(logits, images.targets, names, temperature, sorted({*positions.tolist()})),
-    }
+    classes = match_labels(source.label_names, names)
+    say(f"model: {location.full_name}; data: {source.name}, {split.name}, {_describe(split)}")
+    images = replace(split.images, labels=classes[split.images.labels])
+    logits = predict_logits(model, processor, images, f"predicting {split.name}", config.num_workers)
+    temperature, temperature_origin = _temperature(request, source, split.name, model, processor, classes)
+    robustness = None
     if config.evaluation.robustness:
-        metrics["robustness"] = measure_robustness(model, processor, images, config.seed, workers=workers)
-    metrics |= {
-        "seconds": time.perf_counter() - begun,
-        "hardware": hardware(model.device),
-        "versions": versions(),
-    }
-    shutil.rmtree(folder.path, ignore_errors=True)
-    record(folder, metrics, logits, images, model, processor)
+        robustness = measure_robustness(model, processor, images, config.seed, workers=config.num_workers)
+    metrics = StageMetrics(
+        stage=STAGE,
+        model=location.full_name,
+        model_dir=location.full_name,
+        split=split.name,
+        seed=config.seed,
+        dataset=_dataset(source, split),
+        temperature_origin=temperature_origin,
+        test=compute_metrics(logits, images.targets, names, temperature, sorted({*classes.tolist()})),
+        robustness=robustness,
+        seconds=time.perf_counter() - started,
+        hardware=hardware(model.device),
+        versions=versions(),
+    )
+    if processes.is_main():
+        shutil.rmtree(folder.path, ignore_errors=True)
+        save_artifacts(folder, metrics, logits, images, model, processor)
+    processes.wait_for_all()
     result = StageResult(STAGE, config.folder, metrics)
     say(result.headline())
     say(f"report: {folder.report}")
     return result
 
 
-def _images(config: RunConfig, source: Source) -> tuple[LabeledImages, str, str]:
-    """The images to measure on, what they are called, and where they come from, in words."""
-    run = run_of(config.checkpoint or str(config.folder))
-    own = run is not None and run.data.dataset == config.data.dataset
-    return evaluation_images(source, config.data, config.seed, config.evaluation.split, own)
+def _describe(split: EvaluationSplit) -> str:
+    """Return how many images are measured, where they come from, and how many of them the model was trained on."""
+    words = f"{len(split.images):,} images ({describe_split(split.origin)})"
+    if split.num_corrupt:
+        words += f"; warning: {split.num_corrupt:,} unreadable images are left out"
+    if split.num_left_out:
+        words += f"; {split.num_left_out:,} images that the model was trained on are left out"
+    if split.num_trained_on:
+        words += f"; warning: the model was trained on {split.num_trained_on:,} of them"
+    return words
+
+
+def _dataset(source: Source, split: EvaluationSplit) -> DatasetInfo:
+    return DatasetInfo(
+        id=source.name,
+        kind=source.kind,
+        revision=source.revision,
+        fingerprint=split.images.fingerprint,
+        num_test=len(split.images),
+        num_corrupt={"test": split.num_corrupt} if split.num_corrupt else {},
+        splits={"test": split.origin},
+        num_trained_on=split.num_trained_on,
+        num_left_out=split.num_left_out,
+    )
 
 
 def _temperature(
-    config: RunConfig, source: Source, split: str, model: PreTrainedModel, processor: Any, positions: np.ndarray
+    request: Request, source: Source, split: str, model: PreTrainedModel, processor: Any, classes: np.ndarray
 ) -> tuple[float | None, str | None]:
-    """The temperature that the model brings along, else one fitted on a validation split that the source publishes."""
+    """Return the temperature stored with the model, else one fitted on a validation split that the source publishes."""
     stored = getattr(model.config, "calibration_temperature", None)
     if stored is not None:
         return float(stored), "fitted on validation when the model was trained, and stored with it"
-    published = source.splits.get("validation")
-    if published is None or split != "test" or "test" not in source.splits:
+    if "validation" not in source.splits or split != "test" or "test" not in source.splits:
         return None, None
-    images, _, _ = evaluation_images(source, config.data, config.seed, "validation", own=False)
-    targets = positions[images.targets]
-    logits = predict_logits(model, processor, images, "predicting validation")
-    return fit_temperature(logits, targets), f"fitted on the source's validation split, {len(images):,} images"
+    config = request.config
+    validation = evaluation_split(source, config.data, config.seed, "validation", run=None).images
+    targets = classes[validation.targets]
+    logits = predict_logits(model, processor, validation, "predicting validation", config.num_workers)
+    return fit_temperature(logits, targets), f"fitted on the dataset's validation split, {len(validation):,} images"

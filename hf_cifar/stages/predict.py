@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_cifar.config.run_config import RunConfig
 from hf_cifar.errors import InputError
 from hf_cifar.inference.answer_files import (
     STANDARD_OUTPUT,
@@ -17,6 +16,7 @@ from hf_cifar.inference.answer_files import (
 )
 from hf_cifar.inference.image_paths import some_images
 from hf_cifar.inference.predictor import Predictor
+from hf_cifar.run.resolve import Request
 from hf_cifar.utils import processes
 from hf_cifar.utils.files import write_aside
 from hf_cifar.utils.progress import progress, say
@@ -63,7 +63,7 @@ class PredictionResult:
         }
 
 
-def run_prediction(config: RunConfig) -> PredictionResult:
+def run_prediction(request: Request) -> PredictionResult:
     """Answer the images that `--images` names, and write the answers to `--output`.
 
     An image that is not there or cannot be read is named on standard error and has no row.
@@ -71,13 +71,13 @@ def run_prediction(config: RunConfig) -> PredictionResult:
     Raises:
         InputError: nothing to predict, no model, or no file to write to; then nothing is written.
     """
+    config = request.config
     asked = config.prediction
     if processes.count() > 1:
         raise InputError("--stage predict runs in one process: start it without torchrun, once for each part")
     output = check_output(asked.output, config.overwrite)
     images, total = some_images(asked.images)
-    use_cpu = bool(config.computing.get("use_cpu", False))
-    predictor = Predictor(config.checkpoint or config.folder, batch_size=asked.batch_size, use_cpu=use_cpu)
+    predictor = Predictor(request.checkpoint.full_name, batch_size=asked.batch_size, use_cpu=config.use_cpu)
     top_k = min(asked.top_k, predictor.num_labels)
     started = time.perf_counter()
     skipped: list[dict[str, str]] = []

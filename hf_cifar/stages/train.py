@@ -1,8 +1,7 @@
-"""The stages of a run, from a configuration to what it leaves behind."""
+"""`--stage probe`, `finetune` and `lpft`: train, measure and save, from a request to what the run leaves behind."""
 
-import resource
-import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,240 +10,256 @@ import torch
 from transformers import PreTrainedModel, set_seed
 
 from hf_cifar.config.run_config import RunConfig
+from hf_cifar.data.content import MAX_IMAGES, image_hashes
 from hf_cifar.data.sources import Source, load_source
 from hf_cifar.data.splits import Splits, make_splits
-from hf_cifar.data.transforms import dataset_statistics
 from hf_cifar.errors import InputError
-from hf_cifar.evaluation.artifacts import record
+from hf_cifar.evaluation.artifacts import save_artifacts
 from hf_cifar.evaluation.calibration import fit_temperature
-from hf_cifar.evaluation.compute_metrics import evaluate_logits
+from hf_cifar.evaluation.compute_metrics import compute_metrics
+from hf_cifar.evaluation.figures import augmentation_figure
 from hf_cifar.evaluation.robustness import measure_robustness
-from hf_cifar.models.anatomy import head
+from hf_cifar.evaluation.validation_metrics import validation_metrics
 from hf_cifar.models.build import build_model
 from hf_cifar.models.native import save
 from hf_cifar.models.predict import predict_logits
-from hf_cifar.models.processors import fit_processor, own_statistics
 from hf_cifar.run.environment import hardware, versions
+from hf_cifar.run.origins import WeightsOrigin
+from hf_cifar.run.resolve import Request
 from hf_cifar.run.result import StageResult
 from hf_cifar.run.run_folder import RunFolder
 from hf_cifar.run.stage_folder import StageFolder
-from hf_cifar.training.finetune.finetune import Finetune, finetune_arguments
+from hf_cifar.run.stage_metrics import DatasetInfo, StageMetrics
+from hf_cifar.run.train_summary import Augmentation, FinetuneSummary, ProbeSummary
+from hf_cifar.run.wording import describe_split, describe_start, describe_weights
+from hf_cifar.stages.preprocessing import fitted_processor
+from hf_cifar.training.finetune.arguments import finetune_arguments
+from hf_cifar.training.finetune.finetune import Finetune
 from hf_cifar.training.finetune.starting_point import find_start, warn_of_leak
 from hf_cifar.training.optimizer import optimizer_name
 from hf_cifar.training.probe.probe import Probe, probe_arguments
 from hf_cifar.utils import processes
+from hf_cifar.utils.memory import PeakMemory
 from hf_cifar.utils.progress import say
 
 
 @dataclass(frozen=True)
-class _Outcome:
-    """What a training stage hands over to be measured and saved."""
+class _Trained:
+    """A trained model with its predictions, to be measured and saved."""
 
     model: PreTrainedModel
     processor: Any
-    weights: str
+    weights: WeightsOrigin
     base_model: str | None
     validation_logits: np.ndarray
     test_logits: np.ndarray
-    train: dict[str, Any]
+    details: dict[str, Any]
 
 
-def run(config: RunConfig) -> StageResult:
-    """Run the stages that a configuration names, and return the last one's result.
+def run_training(request: Request) -> StageResult:
+    """Run the training stages that a request asks for, and return the last one's result.
 
     Raises:
-        InputError: the request, or what it points at, is wrong.
-        TrainingError: training cannot go on, such as with a loss that is no longer a number.
-        Interrupted: a signal came; what is done so far can be gone on from with `resume`.
+        InputError: the request, or what it names, is wrong.
+        TrainingError: training cannot continue, such as with a loss that is NaN.
+        Interrupted: a signal came; `resume` continues from what is saved.
     """
-    run_folder = RunFolder(config)
+    with ExitStack() as stack:
+        return _run_stages(request, RunFolder(request, stack))
+
+
+def _run_stages(request: Request, run_folder: RunFolder) -> StageResult:
+    config = request.config
+    # Arguments that do not fit are refused now, and not when the stages before them are done.
+    arguments = {"probe": probe_arguments, "finetune": finetune_arguments}
+    devices = {stage: arguments[stage](config, run_folder.stage(stage)).device for stage in config.stages}
     result: StageResult | None = None
     data: tuple[Source, Splits] | None = None
-    # Arguments that do not fit are found now, and not when the stages before are done.
-    for stage, arguments in (("probe", probe_arguments), ("finetune", finetune_arguments)):
-        if stage in config.stages:
-            arguments(config, run_folder.stage(stage))
     for stage in config.stages:
-        folder = run_folder.stage(stage)
-        metrics = folder.done() if config.resume else None
+        metrics = run_folder.stage(stage).read_metrics() if config.resume else None
         if metrics is not None:
-            say(f"{stage} in {run_folder.path} is done already")
+            say(f"{stage} in {run_folder.path} is finished already")
         else:
             if data is None:
-                source = load_source(config.data)
-                data = source, make_splits(source, config.data, config.seed)
-            metrics = _run_stage(stage, config, *data, run_folder, first=result is None)
+                data = _load_data(config)
+                run_folder.refuse_other_data(data[1].parts())
+            metrics = _run_stage(stage, request, *data, run_folder, devices[stage])
         result = StageResult(stage, run_folder.path, metrics, result)
     assert result is not None
     return result
 
 
+def _load_data(config: RunConfig) -> tuple[Source, Splits]:
+    """Load and split the data, and say what it is."""
+    source = load_source(config.data)
+    splits = make_splits(source, config.data, config.seed)
+    sizes = ", ".join(
+        f"{name} {len(images):,} ({describe_split(splits.origin[name])})" for name, images in splits.parts().items()
+    )
+    say(f"data: {source.name}, {len(source.label_names)} classes; {sizes}")
+    for name, count in splits.num_corrupt.items():
+        if count:
+            say(f"warning: {count:,} unreadable images of {name} are left out")
+    return source, splits
+
+
 def _run_stage(
-    stage: str, config: RunConfig, source: Source, splits: Splits, run_folder: RunFolder, first: bool
-) -> dict[str, Any]:
-    """Run one training stage, save what it came to, and return its metrics."""
-    begun = time.perf_counter()
+    stage: str, request: Request, source: Source, splits: Splits, run_folder: RunFolder, device: torch.device
+) -> StageMetrics:
+    """Run one training stage, save its model and its results, and return its metrics."""
+    started, memory = time.perf_counter(), PeakMemory(device)
+    config = request.config
     set_seed(config.seed)
     folder = run_folder.stage(stage)
-    if first:
-        sizes = ", ".join(f"{name} {len(images):,} ({splits.origin[name]})" for name, images in splits.parts().items())
-        say(f"data: {source.name}, {len(source.label_names)} classes; {sizes}")
-        for name, count in splits.num_corrupt.items():
-            if count:
-                say(f"warning: {count} images of {name} cannot be read and are left out")
-    outcome = (_probe if stage == "probe" else _finetune)(config, source, splits, run_folder, folder)
-    seconds = time.perf_counter() - begun
+    trained = (_probe if stage == "probe" else _finetune)(request, source, splits, run_folder, folder)
+    # The file says how long training took: what follows is measuring.
+    seconds = time.perf_counter() - started
     splits.validation.refuse_test("the temperature")
-    temperature = fit_temperature(outcome.validation_logits, splits.validation.targets)
-    # With the model, for whoever wants calibrated scores; nothing applies it unasked.
-    outcome.model.config.calibration_temperature = temperature
-    metrics = _metrics(stage, config, source, splits, outcome, temperature)
-    metrics["train"]["seconds"] = seconds
-    if config.evaluation.robustness:
-        workers = getattr(config, stage).training.get("dataloader_num_workers")
-        metrics["robustness"] = measure_robustness(
-            outcome.model, outcome.processor, splits.test, config.seed, workers=workers
-        )
+    temperature = fit_temperature(trained.validation_logits, splits.validation.targets)
+    # Kept with the model for whoever wants calibrated scores; nothing applies it unasked.
+    trained.model.config.calibration_temperature = temperature
+    metrics = _metrics(stage, config, source, splits, trained, temperature, seconds, memory)
     if processes.is_main():
-        save(outcome.model, outcome.processor, folder.model)
-        record(folder, metrics, outcome.test_logits, splits.test, outcome.model, outcome.processor)
+        save(trained.model, trained.processor, folder.model)
+        save_artifacts(folder, metrics, trained.test_logits, splits.test, trained.model, trained.processor)
     processes.wait_for_all()
     say(StageResult(stage, run_folder.path, metrics).headline())
     say(f"model: {folder.model}; report: {folder.report}")
     return metrics
 
 
-def _probe(config: RunConfig, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder) -> _Outcome:
-    built = build_model(config.model, source.label_names, config.seed)
+def _probe(request: Request, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder) -> _Trained:
+    config = request.config
+    assert request.model is not None
+    built = build_model(request.model, request.weights, config.model.image_size, source.label_names, config.seed)
     if built.probe_fault is not None:
         raise InputError(f"{built.probe_fault}: it cannot be probed; use --stage finetune")
-    processor = _fitted(built.processor, config, source, splits)
+    processor = fitted_processor(built.processor, config, source, splits)
     probe = Probe(config, built.model, processor, splits, folder)
-    for line in (f"model: {built.origin}", *built.remarks):
+    for line in (f"model: {describe_weights(built.origin)}", *built.remarks):
         say(line)
     _claim(run_folder, source, splits, built.origin)
     result = probe.run(config.resume)
-    train = {
+    details = {
         "solver": config.probe.solver,
         "features": config.probe.features,
-        "augmentation": config.augment["probe"],
+        "augmentation": _augmentation(config, "probe"),
         "chosen": result.chosen,
         "epochs": result.epochs,
         "feature_seconds": result.feature_seconds,
         "head_seconds": result.head_seconds,
         "images_through_backbone": result.images_read,
         "images_per_second": len(splits.train) * (result.epochs or 1.0) / result.head_seconds,
-        "trainable_parameters": head(built.model).num_parameters,
+        "trainable_parameters": result.trainable_parameters,
     }
     logits = result.validation_logits, result.test_logits
-    return _Outcome(built.model, processor, built.origin, built.base_model, *logits, train)
+    return _Trained(built.model, processor, built.origin, built.base_model, *logits, details)
 
 
-def _finetune(
-    config: RunConfig, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder
-) -> _Outcome:
-    start = find_start(config, source.label_names)
-    of_this_run = config.finetune.from_ is None and run_folder.stage("probe").done() is not None
+def _finetune(request: Request, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder) -> _Trained:
+    config = request.config
+    start = find_start(request, source.label_names)
     # A probe's processor is fitted already; what it was fitted to goes with its weights.
-    processor = start.processor if of_this_run else _fitted(start.processor, config, source, splits)
-    finetune = Finetune(config, start, processor, splits.train, splits.validation, source.label_names, folder)
-    say(f"fine-tuning starts from {start.origin}: {start.weights}")
-    warn_of_leak(config, splits)
+    own_probe = run_folder.stage("probe").metrics.is_file() and config.finetune.from_ is None
+    processor = start.processor if own_probe else fitted_processor(start.processor, config, source, splits)
+    finetune = Finetune(
+        config, start, processor, splits.train, splits.validation, source.label_names, folder, validation_metrics
+    )
+    say(f"fine-tuning starts from {describe_start(start.origin)}: {describe_weights(start.weights)}")
+    warn_of_leak(request, splits)
     if "probe" not in config.stages:
         _claim(run_folder, source, splits, start.weights)
+    if processes.is_main():
+        augmentation_figure(folder.figures / "augmentation.png", finetune.training_images, source.label_names)
     result = finetune.run(config.resume)
-    options = config.finetune
-    train = {
+    details = {
         "start": start.origin,
-        "unfreeze": options.unfreeze,
-        "bn": options.bn,
+        "unfreeze": config.finetune.unfreeze,
+        "bn": config.finetune.bn,
         "optimizer": optimizer_name(finetune.arguments),
         "learning_rate": finetune.arguments.learning_rate,
-        "scheduler": options.scheduler,
-        "augmentation": {**vars(config.augmentation), "augment": config.augment["finetune"]},
+        "scheduler": config.finetune.scheduler,
+        "augmentation": _augmentation(config, "finetune"),
         "chosen": result.chosen,
         "epochs": result.epochs,
         "training_seconds": result.seconds,
         "images_per_second": len(splits.train) * result.epochs / result.seconds,
         "trainable_parameters": result.trainable_parameters,
     }
-    validation = predict_logits(result.model, processor, splits.validation, "predicting validation")
     test = predict_logits(result.model, processor, splits.test, "predicting test")
-    return _Outcome(result.model, processor, start.weights, start.base_model, validation, test, train)
+    return _Trained(result.model, processor, start.weights, start.base_model, result.validation_logits, test, details)
 
 
-def _claim(run_folder: RunFolder, source: Source, splits: Splits, weights: str) -> None:
+def _claim(run_folder: RunFolder, source: Source, splits: Splits, weights: WeightsOrigin) -> None:
     """Take the folder and describe the run in it, once nothing about the request can be wrong any more."""
     run_folder.claim()
+    parts = splits.parts()
     provenance = {
         "dataset": source.name,
         "dataset_revision": source.revision,
-        "fingerprints": {name: images.fingerprint for name, images in splits.parts().items()},
-        "splits": splits.origin,
-        "backbone": weights,
+        "fingerprints": {name: images.fingerprint for name, images in parts.items()},
+        "splits": {name: origin.to_dict() for name, origin in splits.origin.items()},
+        "backbone": describe_weights(weights),
     }
-    indices = {
-        name: {"split": images.name, "fingerprint": images.fingerprint, "rows": images.index.tolist()}
-        for name, images in splits.parts().items()
-    }
-    run_folder.describe(provenance, indices)
+    few = sum(map(len, parts.values())) <= MAX_IMAGES
+    hashes = {name: np.sort(image_hashes(images)) for name, images in parts.items()} if few else None
+    run_folder.describe(provenance, parts, hashes)
 
 
-def _fitted(processor: Any, config: RunConfig, source: Source, splits: Splits) -> Any:
-    """A processor of the size and normalisation that were asked for."""
-    statistics = None
-    if config.model.normalization == "dataset":
-        statistics = dataset_statistics(splits.train, source.label_names, config.seed)
-        mean, std = np.array(statistics[0]), np.array(statistics[1])
-        own_mean, own_std = map(np.array, own_statistics(processor))
-        say(
-            f"warning: --normalization dataset (mean {statistics[0]}, std {statistics[1]}) is not what the backbone "
-            f"was trained with (mean {own_mean.tolist()}, std {own_std.tolist()}): it sees inputs shifted by up to "
-            f"{np.abs((own_mean - mean) / std).max():.2f} and scaled by up to {np.max(own_std / std):.2f}; "
-            "a frozen backbone cannot adapt to that, and the larger they are, the more accuracy it costs"
-        )
-    return fit_processor(processor, config.model.image_size, statistics)
+def _augmentation(config: RunConfig, stage: str) -> Augmentation:
+    """Return the augmentation in force in a stage."""
+    options = config.augmentation
+    if stage == "probe":
+        online = config.probe.features == "online"
+        return Augmentation(config.augment(stage), options.random_erasing if online else 0.0)
+    return Augmentation(config.augment(stage), options.random_erasing, options.mixup, options.cutmix)
 
 
 def _metrics(
-    stage: str, config: RunConfig, source: Source, splits: Splits, outcome: _Outcome, temperature: float | None
-) -> dict[str, Any]:
-    parts = (("test", outcome.test_logits), ("validation", outcome.validation_logits))
-    return {
-        "stage": stage,
-        "model": outcome.weights,
-        "base_model": outcome.base_model,
-        "seed": config.seed,
-        "dataset": {
-            "id": source.name,
-            "revision": source.revision,
-            "fingerprint": splits.train.fingerprint,
-            "num_train": len(splits.train),
-            "num_validation": len(splits.validation),
-            "num_test": len(splits.test),
-            "train_per_class": {
-                name: int((splits.train.targets == number).sum()) for number, name in enumerate(source.label_names)
-            },
-            "num_corrupt": splits.num_corrupt,
-            "splits": splits.origin,
-        },
-        **{
-            name: evaluate_logits(logits, splits.parts()[name].targets, source.label_names, temperature)
-            for name, logits in parts
-        },
-        "train": {
-            **outcome.train,
-            "processes": processes.count(),
-            "peak_memory_mb": _peak_memory_mb(),
-            "total_parameters": sum(parameter.numel() for parameter in outcome.model.parameters()),
-        },
-        "hardware": hardware(outcome.model.device),
-        "versions": versions(),
-    }
-
-
-def _peak_memory_mb() -> float:
-    """Of the GPU where one is used, otherwise of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    stage: str,
+    config: RunConfig,
+    source: Source,
+    splits: Splits,
+    trained: _Trained,
+    temperature: float | None,
+    seconds: float,
+    memory: PeakMemory,
+) -> StageMetrics:
+    names, targets = source.label_names, splits.train.targets
+    kind = ProbeSummary if stage == "probe" else FinetuneSummary
+    train = kind(
+        **trained.details,
+        seconds=seconds,
+        total_parameters=sum(parameter.numel() for parameter in trained.model.parameters()),
+        processes=processes.count(),
+        peak_memory_mb=memory.megabytes,
+    )
+    workers = getattr(config, stage).training.get("dataloader_num_workers")
+    robustness = None
+    if config.evaluation.robustness:
+        robustness = measure_robustness(trained.model, trained.processor, splits.test, config.seed, workers=workers)
+    return StageMetrics(
+        stage=stage,
+        model=describe_weights(trained.weights),
+        weights=trained.weights,
+        base_model=trained.base_model,
+        seed=config.seed,
+        dataset=DatasetInfo(
+            id=source.name,
+            kind=source.kind,
+            revision=source.revision,
+            fingerprint=splits.train.fingerprint,
+            num_train=len(splits.train),
+            num_validation=len(splits.validation),
+            num_test=len(splits.test),
+            train_per_class={name: int((targets == label).sum()) for label, name in enumerate(names)},
+            num_corrupt=splits.num_corrupt,
+            splits=splits.origin,
+        ),
+        test=compute_metrics(trained.test_logits, splits.test.targets, names, temperature),
+        validation=compute_metrics(trained.validation_logits, splits.validation.targets, names, temperature),
+        train=train,
+        robustness=robustness,
+        hardware=hardware(trained.model.device),
+        versions=versions(),
+    )

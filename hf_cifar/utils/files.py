@@ -4,12 +4,16 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+# Names that `tempfile` makes of `.NAME.`, with `.NAME.old.` for a folder that is being replaced.
+_LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 def write_aside(path: Path, write: Callable[[Path], object]) -> None:
@@ -68,3 +72,16 @@ def folder_aside(path: Path) -> Iterator[Path]:
             os.replace(aside, path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a writer that was killed has left in a folder: hidden files and folders that it wrote aside.
+
+    Only for a folder in which nobody else writes now.
+    """
+    for path in folder.iterdir():
+        if _LEFTOVER.fullmatch(path.name):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)

@@ -27,6 +27,19 @@ def is_main() -> bool:
     return rank() == 0
 
 
+def join(use_cpu: bool = False) -> None:
+    """Join the other processes of `torchrun` or `accelerate launch`, where a stage does not make a `Trainer` that does.
+
+    Args:
+        use_cpu: compute on the CPU even where there is an accelerator.
+    """
+    if count() > 1:
+        import torch
+        from accelerate import PartialState
+
+        PartialState(cpu=use_cpu or not torch.accelerator.is_available())
+
+
 def wait_for_all() -> None:
     """Go on when every process has come here."""
     if count() > 1:

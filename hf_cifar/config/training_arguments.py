@@ -1,0 +1,129 @@
+"""The fields of `transformers.TrainingArguments` as options: ours, those of both stages, their ranges, their extras.
+
+Light on purpose: a request is judged before transformers is imported.
+"""
+
+import os
+from importlib.util import find_spec
+from typing import Any
+
+from hf_cifar.config.fields import Range, above, at_least, between, flag, shortened
+from hf_cifar.config.parts import STAGES
+from hf_cifar.errors import InputError, unknown_name
+
+# A training argument of ours: the images of a batch over all processes.
+TRAIN_BATCH_SIZE = "train_batch_size"
+# What says how to compute, not what: given with lpft, it holds in both of its stages.
+SHARED_TRAINING_ARGUMENTS = (
+    "use_cpu",
+    "full_determinism",
+    "data_seed",
+    "dataloader_num_workers",
+    "dataloader_pin_memory",
+    "dataloader_persistent_workers",
+    "dataloader_prefetch_factor",
+    "ddp_backend",
+    "ddp_timeout",
+    "report_to",
+    "tf32",
+)
+# What does something in a stage that trains nothing.
+COMPUTE_ARGUMENTS: dict[str, tuple[str, ...]] = {
+    **{stage: () for stage, trained in STAGES.items() if not trained},
+    "evaluate": ("use_cpu", "dataloader_num_workers"),
+    "predict": ("use_cpu",),
+    "compare": ("use_cpu",),
+}
+# Loader processes beyond four a core only cost memory.
+MAX_WORKERS = max(8, 4 * (os.cpu_count() or 1))
+_BELOW_ONE = Range(0, 1, open_high=True)
+RANGES: dict[str, Range] = {
+    TRAIN_BATCH_SIZE: between(1, 2**20),
+    "per_device_train_batch_size": between(1, 2**20),
+    "per_device_eval_batch_size": between(1, 2**20),
+    "num_train_epochs": above(0),
+    "max_steps": at_least(1),
+    "learning_rate": above(0),
+    "weight_decay": at_least(0),
+    "warmup_steps": at_least(0),
+    "gradient_accumulation_steps": at_least(1),
+    "max_grad_norm": at_least(0, "0 switches clipping off"),
+    "label_smoothing_factor": _BELOW_ONE,
+    "adam_beta1": _BELOW_ONE,
+    "adam_beta2": _BELOW_ONE,
+    "adam_epsilon": above(0),
+    "logging_steps": above(0),
+    "save_steps": above(0),
+    "save_total_limit": at_least(1),
+    "dataloader_num_workers": between(0, MAX_WORKERS, "four a core of this machine at most"),
+    "dataloader_prefetch_factor": between(1, 1024),
+    "data_seed": between(0, 2**64 - 1),
+    "ddp_timeout": at_least(1),
+}
+_WHOLE = {
+    TRAIN_BATCH_SIZE,
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "max_steps",
+    "gradient_accumulation_steps",
+    "save_total_limit",
+    "dataloader_num_workers",
+    "dataloader_prefetch_factor",
+    "data_seed",
+    "ddp_timeout",
+}
+# What --report-to names: the packages of which one must be installed, and what to install.
+TRACKERS: dict[str, tuple[tuple[str, ...], str]] = {
+    "tensorboard": (("tensorboard", "tensorboardX"), "tensorboard"),
+    "wandb": (("wandb",), "wandb"),
+    "mlflow": (("mlflow",), "mlflow"),
+    "trackio": (("trackio",), "trackio"),
+    "comet_ml": (("comet_ml",), "comet_ml"),
+    "clearml": (("clearml",), "clearml"),
+    "dvclive": (("dvclive",), "dvclive"),
+    "neptune": (("neptune",), "neptune"),
+    "swanlab": (("swanlab",), "swanlab"),
+    "codecarbon": (("codecarbon",), "codecarbon"),
+}
+NO_TRACKER = ("none", "all")
+
+
+def check_training_arguments(arguments: dict[str, Any]) -> None:
+    """Refuse values that no training can use, before anything heavy is imported.
+
+    Args:
+        arguments: fields of TrainingArguments, and `train_batch_size`.
+
+    Raises:
+        InputError: a number of another type or outside of its range, or a tracker whose package is missing.
+    """
+    for name, value in arguments.items():
+        limits = RANGES.get(name)
+        if limits is not None and value is not None:
+            limits.check(flag(name), _number(name, value))
+    if arguments.get("report_to") is not None:
+        _check_trackers(arguments["report_to"])
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, str):
+        try:
+            value = float(value)  # YAML 1.1 reads 1e-3 as text
+        except ValueError:
+            raise InputError(f"{flag(name)} is {shortened(value)}: it must be a number") from None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InputError(f"{flag(name)} is {shortened(value)}: it must be a number")
+    if name in _WHOLE and not (isinstance(value, int) or value.is_integer()):
+        raise InputError(f"{flag(name)} is {value}: it must be a whole number")
+    return value
+
+
+def _check_trackers(names: Any) -> None:
+    for name in names if isinstance(names, list) else [names]:
+        if name in NO_TRACKER:
+            continue
+        if name not in TRACKERS:
+            raise unknown_name("tracker for --report-to", str(name), [*TRACKERS, *NO_TRACKER])
+        modules, package = TRACKERS[name]
+        if not any(find_spec(module) for module in modules):
+            raise InputError(f"--report-to {name} needs a package that is not installed: pip install {package}")
