@@ -18,7 +18,9 @@ from hf_cifar.errors import InputError
 from hf_cifar.evaluation.artifacts import record
 from hf_cifar.evaluation.calibration import fit_temperature
 from hf_cifar.evaluation.compute_metrics import evaluate_logits
+from hf_cifar.evaluation.figures import augmentation_figure
 from hf_cifar.evaluation.robustness import measure_robustness
+from hf_cifar.evaluation.validation_metrics import validation_metrics
 from hf_cifar.models.anatomy import head
 from hf_cifar.models.build import build_model
 from hf_cifar.models.native import save
@@ -147,11 +149,15 @@ def _finetune(
     of_this_run = config.finetune.from_ is None and run_folder.stage("probe").done() is not None
     # A probe's processor is fitted already; what it was fitted to goes with its weights.
     processor = start.processor if of_this_run else _fitted(start.processor, config, source, splits)
-    finetune = Finetune(config, start, processor, splits.train, splits.validation, source.label_names, folder)
+    finetune = Finetune(
+        config, start, processor, splits.train, splits.validation, source.label_names, folder, validation_metrics
+    )
     say(f"fine-tuning starts from {start.origin}: {start.weights}")
     warn_of_leak(config, splits)
     if "probe" not in config.stages:
         _claim(run_folder, source, splits, start.weights)
+    if processes.is_main():
+        augmentation_figure(folder.figures / "augmentation.png", finetune.training_images, source.label_names)
     result = finetune.run(config.resume)
     options = config.finetune
     train = {
@@ -168,9 +174,8 @@ def _finetune(
         "images_per_second": len(splits.train) * result.epochs / result.seconds,
         "trainable_parameters": result.trainable_parameters,
     }
-    validation = predict_logits(result.model, processor, splits.validation, "predicting validation")
     test = predict_logits(result.model, processor, splits.test, "predicting test")
-    return _Outcome(result.model, processor, start.weights, start.base_model, validation, test, train)
+    return _Outcome(result.model, processor, start.weights, start.base_model, result.validation_logits, test, train)
 
 
 def _claim(run_folder: RunFolder, source: Source, splits: Splits, weights: str) -> None:
