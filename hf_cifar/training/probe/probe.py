@@ -176,7 +176,7 @@ class Probe:
         train = self._features("train")
         layer = head(self.model)
         start = time.perf_counter()
-        solutions = solve_path(train[:], train.labels, layer.out_features, self.config.strengths, self.arguments.device)
+        solutions = solve_path(train[:], train.labels, layer.out_features, self.config.strengths)
         held_out = validation[:]
         scores = [score(solution.logits(held_out), validation.labels) for solution in solutions]
         best = best_of(scores)
@@ -184,6 +184,7 @@ class Probe:
             {
                 "strength": solution.strength,
                 "iterations": solution.iterations,
+                "converged": int(solution.converged),
                 "seconds": round(solution.seconds, 3),
                 "loss": solution.train_loss,
                 "validation_accuracy": accuracy,
