@@ -26,7 +26,7 @@ test-oldest: .venv-oldest/.installed
 .venv-oldest/.installed: setup.cfg scripts/lower_bounds.py
 	$(PYTHON) -m venv .venv-oldest
 	$(PYTHON) scripts/lower_bounds.py > .venv-oldest/lower_bounds.txt
-	.venv-oldest/bin/python -m pip install --quiet --requirement .venv-oldest/lower_bounds.txt
+	.venv-oldest/bin/python -m pip install --quiet --requirement .venv-oldest/lower_bounds.txt --editable '.[test]'
 	touch $@
 
 check: venv
