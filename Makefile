@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test check bench clean
+.PHONY: venv demo test test-oldest check bench clean
 
 venv: $(VENV)/.installed
 
@@ -19,6 +19,16 @@ demo: venv
 test: venv
 	$(BIN)/python -m pytest
 
+# The suite on the lowest versions that setup.cfg allows; the first run downloads several gigabytes for torch.
+test-oldest: .venv-oldest/.installed
+	.venv-oldest/bin/python -m pytest
+
+.venv-oldest/.installed: setup.cfg scripts/lower_bounds.py
+	$(PYTHON) -m venv .venv-oldest
+	$(PYTHON) scripts/lower_bounds.py > .venv-oldest/lower_bounds.txt
+	.venv-oldest/bin/python -m pip install --quiet --requirement .venv-oldest/lower_bounds.txt --editable '.[test]'
+	touch $@
+
 check: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -28,4 +38,4 @@ bench: venv
 	$(BIN)/python scripts/benchmark.py
 
 clean:
-	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-oldest runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -67,8 +67,7 @@ def configure(image_folder, tiny_model, tmp_path):
 def command_line(tmp_path_factory):
     line = CommandLine(tmp_path_factory.mktemp("command-line"))
     yield line
-    line.server.stdin.close()
-    line.server.wait()
+    line.close()
 
 
 @pytest.fixture

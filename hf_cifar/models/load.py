@@ -3,7 +3,14 @@
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
+from transformers import (
+    MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from hf_cifar.config.locate import Location
 from hf_cifar.errors import InputError
@@ -31,7 +38,7 @@ def load_checkpoint(location: Location, *, use_cpu: bool = False) -> tuple[PreTr
         config = AutoConfig.from_pretrained(name, **source)
     except Exception as error:
         raise InputError(f"{name} cannot be loaded: {_line(error)}") from error
-    if type(config) not in AutoModelForImageClassification._model_mapping:
+    if not has_image_classifier(config):
         raise InputError(f"{name} is a {config.model_type} model, which transformers has no image classifier for")
     try:
         processor = AutoImageProcessor.from_pretrained(name, **source)
@@ -63,6 +70,11 @@ def load_checkpoint(location: Location, *, use_cpu: bool = False) -> tuple[PreTr
     if any(label == f"LABEL_{number}" for number, label in names.items()):
         say(f"warning: {name} has no label names, so its answers are LABEL_0 to LABEL_{len(names) - 1}")
     return on_device(model.eval(), default_device(use_cpu)), processor
+
+
+def has_image_classifier(config: PreTrainedConfig) -> bool:
+    """Return whether transformers has an image classifier of the family that a configuration is of."""
+    return type(config) in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING
 
 
 def _line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What watches a training run: its history, its progress bar, its epochs, and when it is time to stop."""
+"""Callbacks of both stages: history, progress bar, epochs and early stopping."""
 
 import re
 from pathlib import Path
@@ -8,18 +8,19 @@ from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_cifar.data.loader import ImageDataset
+from hf_cifar.training.trainer_compat import set_epoch
 from hf_cifar.utils.files import write_csv
 from hf_cifar.utils.progress import progress
 
-LEADING_COLUMNS = ("epoch", "step", "strength", "iterations", "seconds", "loss", "learning_rate")
+LEADING_COLUMNS = ("epoch", "step", "strength", "iterations", "converged", "seconds", "loss", "learning_rate")
 
 
 class HistoryCallback(TrainerCallback):
-    """Keeps `history.csv`: one row a logged step, with the loss, each group's learning rate and validation metrics.
+    """Writes `history.csv`: one row per logged step, with loss, learning rate of each group and validation metrics.
 
     Args:
-        path: of the file; it is written anew after every log, from the state, so a resumed run continues it.
-        heads: how many losses the logged one is the sum of.
+        path: of the file; rewritten from the state after every log, so a resumed run continues it.
+        heads: number of heads whose losses are summed in the logged one.
     """
 
     def __init__(self, path: Path, heads: int = 1) -> None:
@@ -27,7 +28,7 @@ class HistoryCallback(TrainerCallback):
         self.heads = heads
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Add the newest entry of the log to the file."""
+        """Rewrite the file with the newest entry."""
         if not state.is_world_process_zero:
             return
         rows: dict[float, dict[str, Any]] = {}
@@ -46,20 +47,24 @@ class HistoryCallback(TrainerCallback):
 
 
 class ProgressCallback(TrainerCallback):
-    """One bar for the whole of training, on standard error, where a person is looking."""
+    """Shows one progress bar for the whole of training, on standard error if it is a terminal.
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    Args:
+        description: text beside the bar.
+    """
+
+    def __init__(self, description: str) -> None:
+        self.description = description
         self.bar: tqdm[Any] | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Open the bar, at the step that training starts from."""
-        self.bar = progress(None, self.what, "step", total=state.max_steps, initial=state.global_step)
+        """Open the bar at the first step of this call."""
+        self.bar = progress(None, self.description, "step", total=state.max_steps, initial=state.global_step)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Move the bar."""
+        """Advance the bar by a step."""
         if self.bar is not None:
             self.bar.update()
 
@@ -71,7 +76,7 @@ class ProgressCallback(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Show the newest validation accuracy."""
+        """Show the latest validation accuracy."""
         if self.bar is not None and metrics:
             self.bar.set_postfix(validation_accuracy=f"{metrics['eval_accuracy']:.2%}")
 
@@ -84,10 +89,10 @@ class ProgressCallback(TrainerCallback):
 
 
 class EpochCallback(TrainerCallback):
-    """Tells the training images, and the order they come in, which epoch it is, before its first batch is made.
+    """Sets the epoch of the training images and of their order before the first batch of an epoch is drawn.
 
     Args:
-        dataset: of images; None where cached features are trained on.
+        dataset: augmented images; None for cached features.
     """
 
     def __init__(self, dataset: ImageDataset | None = None) -> None:
@@ -101,20 +106,20 @@ class EpochCallback(TrainerCallback):
         train_dataloader: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Let order and augmentation be those of this epoch."""
+        """Set the epoch of order and augmentation."""
         epoch = int(state.epoch or 0)
-        train_dataloader.batch_sampler.set_epoch(epoch)
+        set_epoch(train_dataloader, epoch)
         if self.dataset is not None:
             self.dataset.set_epoch(epoch)
 
 
 class EarlyStoppingCallback(TrainerCallback):
-    """Stops when a validation metric has not got better for some epochs.
+    """Stops training when a validation metric has not improved for some epochs.
 
     Args:
-        metric: its name among the validation metrics.
-        greater_is_better: which way better is.
-        patience: epochs.
+        metric: name of the validation metric.
+        greater_is_better: whether a higher value is better.
+        patience: epochs without improvement.
     """
 
     def __init__(self, metric: str, greater_is_better: bool, patience: int) -> None:
@@ -123,12 +128,12 @@ class EarlyStoppingCallback(TrainerCallback):
         self.patience = patience
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Stop after this epoch, if it is time."""
+        """Stop after this epoch if the patience is exhausted."""
         if self.due(state):
             control.should_training_stop = True
 
     def due(self, state: TrainerState) -> bool:
-        """Whether the history says that training is to stop; so a resumed run knows it too."""
+        """Return whether the history says to stop, which a resumed run can tell as well."""
         name = f"eval_{self.metric}"
         values = [
             entry[name] if self.greater_is_better else -entry[name] for entry in state.log_history if name in entry
@@ -137,19 +142,19 @@ class EarlyStoppingCallback(TrainerCallback):
 
 
 def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Rows as CSV, with every column that any of them has; what is kept a head (`NAME/RATE`) goes by its rate.
+    """Write rows as CSV, with every column that any of them has.
 
-    What is kept a layer group (`NAME/GROUP`) goes by its place in the network.
+    Columns of a head (`NAME/RATE`) are sorted by rate, those of a layer group (`NAME/GROUP`) by depth.
     """
-    write_csv(path, rows, sorted({name for row in rows for name in row}, key=_column_place))
+    write_csv(path, rows, sorted({name for row in rows for name in row}, key=_column_order))
 
 
-def _column_place(name: str) -> tuple[int, str, float, list[tuple[int, str]]]:
-    """By kind, then by rate or by layer, with numbers in their order and the head last."""
+def _column_order(name: str) -> tuple[int, str, float, list[tuple[int, str]]]:
+    """Return a sort key: kind of column, then rate or layer, with numbers in numeric order and the head last."""
     kind, _, part = name.partition("/")
-    place = LEADING_COLUMNS.index(kind) if kind in LEADING_COLUMNS else len(LEADING_COLUMNS)
+    index = LEADING_COLUMNS.index(kind) if kind in LEADING_COLUMNS else len(LEADING_COLUMNS)
     try:
-        return place, kind, float(part or -1), []
+        return index, kind, float(part or -1), []
     except ValueError:
         pieces = [(int(piece), "") if piece.isdigit() else (0, piece) for piece in re.split(r"(\d+)", part)]
-        return place, kind, float(part == "head"), pieces
+        return index, kind, float(part == "head"), pieces

@@ -1,12 +1,12 @@
-"""Freezing that holds: no gradient, no dropout, no moving statistics, whatever calls `model.train()`.
+"""Freeze layers for good: no gradient, no dropout, no moving statistics, whatever calls `model.train()`.
 
-`requires_grad = False` alone lets BatchNorm go on counting, and `Trainer` calls `model.train()` at every step, after
-its callbacks, so that an `eval()` from a callback is undone before the forward pass. A frozen module here answers
-`train()` itself, and stays in eval mode.
+`requires_grad = False` alone lets BatchNorm keep updating its statistics, and `Trainer` calls `model.train()` at
+every step, after its callbacks, so an `eval()` from a callback is undone before the forward pass. Here a frozen
+module overrides `train()` and stays in eval mode.
 
-A layer that is to train later must be in the optimizer from the start, or it never moves, and `--resume` finds other
-groups than were saved. So the callbacks freeze such layers when training begins, after the optimizer was made; their
-gradients are None until they are unfrozen, and an optimizer skips those, weight decay and momentum included.
+A layer that trains later must be in the optimizer from the start; otherwise it never moves, and `--resume` finds other
+groups than were saved. The callbacks therefore freeze such layers when training begins, after the optimizer was made.
+Their gradients are None until they are unfrozen, and an optimizer skips those, weight decay and momentum included.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -37,12 +37,12 @@ def freeze(model: Any, layers: Iterable[str] | None = None) -> list[str]:
     for layer in _layers(model, names):
         layer.requires_grad_(False)
         if isinstance(layer, nn.Module):
-            _answer_train_by(_frozen_train, layer)
+            _override_train_with(_frozen_train, layer)
     return names
 
 
 def unfreeze(model: Any, layers: Iterable[str] | None = None) -> list[str]:
-    """Undo `freeze` for some layers, or for everything but the head; they take the mode that the model is in.
+    """Undo `freeze` for some layers, or for everything but the head; they take on the mode of the model.
 
     Returns:
         The names of the layers.
@@ -54,7 +54,7 @@ def unfreeze(model: Any, layers: Iterable[str] | None = None) -> list[str]:
     for layer in _layers(model, names):
         layer.requires_grad_(True)
         if isinstance(layer, nn.Module):
-            if _answers_train_by(_frozen_train, layer):
+            if _overrides_train_with(_frozen_train, layer):
                 del layer.__dict__["train"]
             layer.train(model.training)
     return names
@@ -64,21 +64,21 @@ def freeze_statistics(model: nn.Module) -> int:
     """Keep every BatchNorm of a model in eval mode: its statistics stay, its weight and bias still train.
 
     Returns:
-        How many there are.
+        Number of BatchNorm layers.
     """
-    found = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    for module in found:
-        _answer_train_by(_statistics_train, module)
-    return len(found)
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    for module in norms:
+        _override_train_with(_statistics_train, module)
+    return len(norms)
 
 
 class FreezeCallback(TrainerCallback):
-    """Freezes layers of the model that a `Trainer` is made for.
+    """Freezes layers of the model of a `Trainer`.
 
     Args:
         layers: dotted names; default: everything but the head.
-        until_epoch: how long, in epochs from the start; default: for good. Layers that are frozen for good are frozen
-            before the optimizer is made, which then leaves them out; others are in it from the start.
+        until_epoch: epoch that unfreezes them; default: never. Layers that never train are frozen before the
+            optimizer is made, which then leaves them out; others are in it from the start.
     """
 
     def __init__(self, layers: Iterable[str] | None = None, until_epoch: int | None = None) -> None:
@@ -93,7 +93,7 @@ class FreezeCallback(TrainerCallback):
         model: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Freeze for good; the optimizer, made later, takes only what is left."""
+        """Freeze for good; the optimizer, made later, leaves these layers out."""
         if self.until_epoch is None:
             freeze(model, self.layers)
 
@@ -106,10 +106,10 @@ class FreezeCallback(TrainerCallback):
         optimizer: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Freeze for a while, once the optimizer holds everything that will ever train.
+        """Freeze for a while, now that the optimizer holds everything that will ever train.
 
         Raises:
-            RuntimeError: something trainable would never move, because the optimizer does not hold it.
+            RuntimeError: a trainable parameter is not in the optimizer and would never move.
         """
         _check_optimizer(model, optimizer)
         if self.until_epoch is not None:
@@ -124,7 +124,7 @@ class FreezeCallback(TrainerCallback):
         optimizer: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Unfreeze when the time has come, or had come before training was interrupted.
+        """Unfreeze if this is the epoch to, or a later one, as after an interruption.
 
         Raises:
             RuntimeError: as `on_train_begin`.
@@ -137,18 +137,18 @@ class FreezeCallback(TrainerCallback):
 class GradualUnfreezeCallback(TrainerCallback):
     """Trains the head and the last layer group first, then one more group at a time, down to the input.
 
-    The method of ULMFiT (Howard and Ruder, 2018, section 3.3), with the head and the group below it at the start,
-    since the head comes from a probe.
+    As in ULMFiT (Howard and Ruder, 2018, section 3.3), but starting with the head and the group below it, since the
+    head comes from a probe.
 
     Args:
         groups: from the input to the head, as `layer_groups` gives them.
-        every: epochs between two groups.
+        every: epochs from one group to the next.
     """
 
     def __init__(self, groups: Sequence[LayerGroup], every: int = 1) -> None:
         self.starts = {
-            group.name: max(0, len(groups) - 2 - place) * every if group.name != "head" else 0
-            for place, group in enumerate(groups)
+            group.name: max(0, len(groups) - 2 - depth) * every if group.name != "head" else 0
+            for depth, group in enumerate(groups)
         }
         self.callbacks = [
             FreezeCallback(group.layers, self.starts[group.name]) for group in groups if self.starts[group.name] > 0
@@ -157,10 +157,10 @@ class GradualUnfreezeCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Freeze every group whose turn comes later.
+        """Freeze the groups that train later.
 
         Raises:
-            RuntimeError: a group would never move, because the optimizer does not hold it.
+            RuntimeError: a trainable parameter is not in the optimizer and would never move.
         """
         for callback in self.callbacks:
             callback.on_train_begin(args, state, control, **kwargs)
@@ -168,7 +168,7 @@ class GradualUnfreezeCallback(TrainerCallback):
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Unfreeze the groups whose turn has come.
+        """Unfreeze the groups that train from this epoch on.
 
         Raises:
             RuntimeError: as `on_train_begin`.
@@ -178,7 +178,7 @@ class GradualUnfreezeCallback(TrainerCallback):
 
 
 def _check_optimizer(model: nn.Module, optimizer: Any) -> None:
-    """Refuse to train what the optimizer does not hold."""
+    """Raise if a trainable parameter is not in the optimizer."""
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     missing = [name for name, value in model.named_parameters() if value.requires_grad and id(value) not in held]
     if missing:
@@ -189,15 +189,15 @@ def _check_optimizer(model: nn.Module, optimizer: Any) -> None:
         )
 
 
-def _answer_train_by(answer: Callable[..., nn.Module], module: nn.Module) -> None:
-    if not _answers_train_by(_statistics_train, module):
-        # An attribute of the instance, so that copies, saved files and the class itself know nothing of it.
-        module.train = MethodType(answer, module)  # type: ignore[method-assign]
+def _override_train_with(override: Callable[..., nn.Module], module: nn.Module) -> None:
+    if not _overrides_train_with(_statistics_train, module):
+        # An attribute of the instance, so that copies, saved files and the class itself are unaffected.
+        module.train = MethodType(override, module)  # type: ignore[method-assign]
     module.train()
 
 
-def _answers_train_by(answer: Callable[..., nn.Module], module: nn.Module) -> bool:
-    return getattr(module.__dict__.get("train"), "__func__", None) is answer
+def _overrides_train_with(override: Callable[..., nn.Module], module: nn.Module) -> bool:
+    return getattr(module.__dict__.get("train"), "__func__", None) is override
 
 
 def _frozen_train(module: nn.Module, mode: bool = True) -> nn.Module:
@@ -205,7 +205,7 @@ def _frozen_train(module: nn.Module, mode: bool = True) -> nn.Module:
 
 
 def _statistics_train(module: nn.Module, mode: bool = True) -> nn.Module:
-    # Apart from `_frozen_train`, so that unfreezing a BatchNorm does not set its statistics free.
+    # Distinct from `_frozen_train`, so that unfreezing a BatchNorm does not unfreeze its statistics.
     return type(module).train(module, False)
 
 

@@ -1,4 +1,4 @@
-"""Activations computed twice instead of kept: less memory for a third more time (Chen et al., 2016)."""
+"""Recompute activations instead of storing them: less memory for a third more time (Chen et al., 2016)."""
 
 from functools import partial
 
@@ -11,17 +11,17 @@ from hf_cifar.models.anatomy import block_modules
 
 
 def recompute_activations(model: PreTrainedModel) -> None:
-    """Let every block of the backbone compute its activations again in the backward pass.
+    """Recompute the activations of every backbone block in the backward pass.
 
     Raises:
-        InputError: a BatchNorm counts its statistics, which it would do twice.
+        InputError: a BatchNorm updates its statistics, which it would do twice.
     """
-    counting = [
+    updating = [
         module
         for module in model.modules()
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.train().training
     ]
-    if counting:
+    if updating:
         raise InputError(
             "--gradient-checkpointing with --bn train: BatchNorm would count each batch twice; use --bn eval"
         )

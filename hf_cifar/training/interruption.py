@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: a checkpoint, and then the end."""
+"""Stop on SIGTERM and Ctrl-C after saving a checkpoint."""
 
 import signal
 import threading
@@ -9,55 +9,58 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_cifar.errors import Interrupted
-from hf_cifar.training.checkpoints import ends_epoch
+from hf_cifar.training.trainer_compat import ends_epoch
 from hf_cifar.utils import processes
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-AGREE_EVERY = 8  # steps between two agreements of several processes, each of which waits for all of them
+AGREE_EVERY = 8  # steps between two agreements of several processes; each waits for all of them
 
 
 class InterruptionCallback(TrainerCallback):
-    """Answers SIGTERM and Ctrl-C, while `Trainer` trains, by a checkpoint after the current step, and stops.
+    """Saves a checkpoint after the current step and stops training when SIGTERM or Ctrl-C arrives.
 
-    A second signal stops at once. `caught` says afterwards which signal it was.
+    A second signal stops at once.
+
+    Attributes:
+        caught: number of the signal that arrived, or None.
     """
 
     def __init__(self) -> None:
         self.caught: int | None = None
-        self.in_mid_epoch = False
+        self.mid_epoch = False
         self.before: dict[int, Any] = {}
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Listen; only the main thread can."""
+        """Install the signal handlers; only the main thread can."""
         if threading.current_thread() is threading.main_thread():
             self.before = {number: signal.signal(number, self._remember) for number in SIGNALS}
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Ask for a checkpoint and the end, where a signal came; at the end of an epoch after its evaluation."""
+        """After a signal, stop and ask for a checkpoint; at the end of an epoch it follows the evaluation."""
         at_end = ends_epoch(state)
         if not self._agreed(state.global_step, at_end, args.device):
             return
         control.should_training_stop = True
-        self.in_mid_epoch = not at_end
-        control.should_save = self.in_mid_epoch or control.should_save
+        self.mid_epoch = not at_end
+        control.should_save = self.mid_epoch or control.should_save
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """In the middle of an epoch it is not at its end: nothing is logged, evaluated or saved again."""
-        if self.in_mid_epoch:
+        """Log, evaluate and save nothing if training stopped in the middle of the epoch."""
+        if self.mid_epoch:
             control.should_log = control.should_evaluate = control.should_save = False
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Give the signals back."""
-        self.give_back()
+        """Restore the signal handlers."""
+        self.restore_handlers()
 
-    def give_back(self) -> None:
-        """Let signals do what they did before training; also where training failed."""
+    def restore_handlers(self) -> None:
+        """Restore the signal handlers from before training, also after an error."""
         while self.before:
             signal.signal(*self.before.popitem())
 
@@ -67,7 +70,7 @@ class InterruptionCallback(TrainerCallback):
         self.caught = number
 
     def _agreed(self, step: int, at_end: bool, device: torch.device) -> bool:
-        """Whether any process was asked to stop; they must all stop at the same step."""
+        """Return whether any process received a signal; all of them must stop at the same step."""
         if processes.count() == 1:
             return self.caught is not None
         if step % AGREE_EVERY and not at_end:

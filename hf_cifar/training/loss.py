@@ -1,4 +1,4 @@
-"""The loss of a step, its mean since the last log, and the stop where it is no longer a number."""
+"""The loss of a step, its mean since the last log, and the stop when it is no longer finite."""
 
 import json
 import math
@@ -15,18 +15,18 @@ from hf_cifar.utils import processes
 from hf_cifar.utils.files import write_text
 
 FILE = "loss.json"
-CHECK_EVERY = 25  # steps; on a GPU a look at the loss waits for all that is under way
+CHECK_EVERY = 25  # steps; on a GPU reading the loss waits for everything in flight
 
 
 def summed_cross_entropy(
     outputs: Any, labels: torch.Tensor, *, targets: torch.Tensor | None = None, smoothing: float = 0.0, **_: Any
 ) -> torch.Tensor:
-    """The cross-entropy in nats, summed over the images, and over the heads where there are several.
+    """Return the cross-entropy in nats, summed over the images, and over the heads if there are several.
 
     Args:
         outputs: of the model; `logits` float [n, classes] or [n, heads, classes].
         labels: int64 [n]; `PADDING_LABEL` leaves an image out.
-        targets: float [n, classes], in place of the labels.
+        targets: float [n, classes], used instead of the labels.
         smoothing: label smoothing (Szegedy et al., 2016).
     """
     logits = outputs["logits"].float()
@@ -39,10 +39,10 @@ def summed_cross_entropy(
 
 
 class LossMeter:
-    """The mean loss of the steps since the last log, through checkpoints; and the end of training with a bad one.
+    """Mean loss of the steps since the last log, kept in checkpoints; it stops training at a loss that is not finite.
 
     Args:
-        watched: whether a loss that is not finite ends training.
+        watched: stop training at a loss that is not finite.
     """
 
     def __init__(self, watched: bool = True) -> None:
@@ -52,20 +52,20 @@ class LossMeter:
         self.recent: list[tuple[torch.Tensor, int, float, float]] = []
 
     def add(self, loss: torch.Tensor, step: int, epoch: float | None, rate: float) -> None:
-        """Count the loss of a step, or of a part of an accumulated one.
+        """Add the loss of a step, or of a part of an accumulated one.
 
         Raises:
-            TrainingError: the loss is not finite, which on a GPU is found out some steps later.
+            TrainingError: the loss is not finite; on a GPU noticed some steps later.
         """
         self.recent.append((loss.detach(), step, epoch or 0.0, rate))
         if loss.device.type == "cpu" or len(self.recent) >= CHECK_EVERY:
             self.check()
 
     def check(self) -> None:
-        """Look at every loss that was not looked at yet.
+        """Check every loss added since the last check.
 
         Raises:
-            TrainingError: one is not finite; the message has the step, the learning rate and advice.
+            TrainingError: a loss is not finite; the message gives step, learning rate and advice.
         """
         recent, self.recent = self.recent, []
         values = torch.stack([loss for loss, *_ in recent]).tolist() if recent else []
@@ -73,20 +73,20 @@ class LossMeter:
             if self.watched and not math.isfinite(value):
                 raise TrainingError(
                     f"the loss became {value} at step {step + 1} (epoch {epoch:.2f}), at a learning rate of {rate:g}: "
-                    "try a lower --learning-rate, --warmup-steps 0.1, --max-grad-norm 1, or --bf16 in place of --fp16; "
-                    "the last good checkpoint stays, and --overwrite starts anew"
+                    "try a lower --learning-rate, --warmup-steps 0.1, --max-grad-norm 1, or --bf16 instead of --fp16; "
+                    "the last good checkpoint is kept, and --overwrite starts over"
                 )
             self.total += value
 
     def mean(self, step: int) -> float:
-        """The mean loss a step, over all processes, since the last call."""
+        """Return the mean loss per step over all processes since the last call."""
         self.check()
         value = self._everywhere() / max(1, step - self.since)
         self.total, self.since = 0.0, step
         return value
 
     def save(self, folder: Path) -> None:
-        """Put what was counted since the last log into a checkpoint."""
+        """Save the sum since the last log in a checkpoint."""
         self.check()
         value = self._everywhere()
         if processes.is_main():
@@ -94,10 +94,10 @@ class LossMeter:
             write_text(folder / FILE, json.dumps({"total": value, "since": self.since}))
 
     def load(self, folder: Path) -> None:
-        """Go on counting where a checkpoint was made."""
-        found = json.loads((folder / FILE).read_text())
-        self.total, self.since = found["total"], found["since"]
+        """Continue from the sum saved in a checkpoint."""
+        saved = json.loads((folder / FILE).read_text())
+        self.total, self.since = saved["total"], saved["since"]
 
     def _everywhere(self) -> float:
-        """The mean over the processes of what each has counted: that of its images, times their number."""
+        """Return the mean over the processes of their sums, each scaled by the number of processes."""
         return float(processes.gathered(np.array([self.total])).mean())

@@ -1,4 +1,4 @@
-"""What the optimizer holds: groups of parameters, each with its own learning rate and weight decay."""
+"""The optimizer and its parameter groups, each with its own learning rate and weight decay."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from hf_cifar.models.anatomy import LayerGroup
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters of one layer group that are decayed alike.
+    """Parameters of one layer group with the same weight decay.
 
     Attributes:
         name: of the layer group.
         layers: dotted names of its layers.
-        parameters: what the optimizer gets.
-        learning_rate: at the top of the schedule.
-        weight_decay: as the optimizer takes it.
+        parameters: passed to the optimizer.
+        learning_rate: peak of the schedule.
+        weight_decay: passed to the optimizer.
     """
 
     name: str
@@ -32,7 +32,7 @@ class ParameterGroup:
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers train in it."""
+        """Return the number of trainable values."""
         return sum(parameter.numel() for parameter in self.parameters)
 
 
@@ -45,15 +45,15 @@ def parameter_groups(
     head_lr: float | None = None,
     layer_decay: float = 1.0,
 ) -> list[ParameterGroup]:
-    """Groups that hold every trainable parameter of a model once, from the input to the head.
+    """Return groups that hold every trainable parameter of a model exactly once, from the input to the head.
 
-    Layer-wise learning-rate decay as in BEiT (Bao et al., 2022) and timm: the group n places below the head gets
-    `learning_rate * layer_decay**n`. Biases and the weights of normalisation layers, which are told by their shape
-    and not by their names, are not decayed.
+    Layer-wise learning-rate decay as in BEiT (Bao et al., 2022) and timm: the n-th group below the head gets
+    `learning_rate * layer_decay**n`. Biases and the weights of normalisation layers, recognised by shape
+    rather than by name, are not decayed.
 
     Args:
-        model: whose parameters are frozen where they are not to train.
-        layer_groups: as `models.anatomy.layer_groups` gives them; the head is last.
+        model: parameters that do not train are frozen.
+        layer_groups: from `models.anatomy.layer_groups`; the head is last.
         learning_rate: of the head, unless `head_lr` is given, and of the layers below it before decay.
         weight_decay: of matrices and convolutions.
         head_lr: of the head.
@@ -63,9 +63,9 @@ def parameter_groups(
         RuntimeError: the layer groups leave out a trainable parameter, or hold one twice.
     """
     named = dict(model.named_parameters())
-    found: list[ParameterGroup] = []
-    for place, group in enumerate(layer_groups):
-        rate = learning_rate * layer_decay ** (len(layer_groups) - 1 - place)
+    result: list[ParameterGroup] = []
+    for depth, group in enumerate(layer_groups):
+        rate = learning_rate * layer_decay ** (len(layer_groups) - 1 - depth)
         if group.name == "head" and head_lr is not None:
             rate = head_lr
         names = [
@@ -76,27 +76,27 @@ def parameter_groups(
         matrices = [named[name] for name in names if named[name].ndim > 1]
         others = [named[name] for name in names if named[name].ndim <= 1]
         parts = [(matrices, weight_decay), (others, 0.0)] if weight_decay else [(matrices + others, 0.0)]
-        found += [ParameterGroup(group.name, group.layers, part, rate, decay) for part, decay in parts if part]
-    held = [id(parameter) for group in found for parameter in group.parameters]
+        result += [ParameterGroup(group.name, group.layers, part, rate, decay) for part, decay in parts if part]
+    held = [id(parameter) for group in result for parameter in group.parameters]
     trainable = {id(parameter) for parameter in named.values() if parameter.requires_grad}
     if len(held) != len(set(held)) or set(held) != trainable:
         raise RuntimeError("the layer groups do not hold every trainable parameter exactly once")
-    return found
+    return result
 
 
 def make_optimizer(
     groups: Sequence[dict[str, Any]], args: TrainingArguments, momentum: float, model: nn.Module | None = None
 ) -> torch.optim.Optimizer:
-    """The optimizer that `--optim` names, over groups that carry their own rates.
+    """Return the optimizer named by `--optim`, over groups with rates of their own.
 
     Args:
-        groups: as every `torch.optim` optimizer takes them.
-        args: names the optimizer and its options; for a group without its own, rate and weight decay too.
+        groups: as for any `torch.optim` optimizer.
+        args: name and options of the optimizer; rate and weight decay of groups without their own.
         momentum: of SGD.
-        model: what an optimizer of `Trainer` may look at.
+        model: passed to `Trainer.get_optimizer_cls_and_kwargs`.
 
     Raises:
-        InputError: an optimizer that takes the whole model instead of groups, or that is not installed.
+        InputError: the optimizer takes a whole model instead of groups, or is not installed.
     """
     name = optimizer_name(args)
     if name == "sgd":
@@ -111,5 +111,5 @@ def make_optimizer(
 
 
 def optimizer_name(args: TrainingArguments) -> str:
-    """What `--optim` calls the optimizer."""
+    """Return the name of the optimizer, as for `--optim`."""
     return str(getattr(args.optim, "value", args.optim))

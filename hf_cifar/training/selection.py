@@ -1,4 +1,4 @@
-"""Choose on validation: the metrics to choose by, and the best of several candidates."""
+"""Choose on validation: the selection metrics, and the best of several candidates."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,12 @@ GREATER_IS_BETTER = {"accuracy": True, "f1_macro": True, "nll": False}
 
 
 def score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Accuracy, and mean cross-entropy in nats (infinite for logits that are not finite)."""
+    """Return accuracy and mean cross-entropy in nats; 0 and infinity for logits that are not finite.
+
+    Args:
+        logits: float [n, labels].
+        labels: int64 [n].
+    """
     if not np.isfinite(logits).all():
         return 0.0, float("inf")
     nll = -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean()
@@ -18,5 +23,15 @@ def score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
 
 
 def best_of(scores: Sequence[tuple[float, float]]) -> int:
-    """The position of the highest accuracy; of equal ones, of the lowest cross-entropy."""
-    return min(range(len(scores)), key=lambda place: (-scores[place][0], scores[place][1]))
+    """Return the index of the highest accuracy; among equal ones, of the lowest cross-entropy."""
+    return min(range(len(scores)), key=lambda index: (-scores[index][0], scores[index][1]))
+
+
+def is_at_least(value: float, reference: float, metric: str) -> bool:
+    """Return whether a value of a selection metric is as good as another, or better; NaN never is.
+
+    Args:
+        value, reference: of the metric.
+        metric: a name in `GREATER_IS_BETTER`.
+    """
+    return value >= reference if GREATER_IS_BETTER[metric] else value <= reference

@@ -1,4 +1,4 @@
-"""`transformers.Trainer`, with what both stages need of it."""
+"""`transformers.Trainer` with what both training stages need, and its `TrainingArguments`."""
 
 import copy
 from collections.abc import Sequence
@@ -8,8 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments
-from transformers.trainer_callback import PrinterCallback
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerState,
+    TrainingArguments,
+)
 
 from hf_cifar.config.fields import flag
 from hf_cifar.config.run_config import TRAIN_BATCH_SIZE
@@ -18,35 +24,36 @@ from hf_cifar.errors import InputError, Interrupted, unknown_name
 from hf_cifar.training.checkpoints import KEEP, CheckpointCallback, Saved
 from hf_cifar.training.interruption import InterruptionCallback
 from hf_cifar.training.loss import LossMeter, summed_cross_entropy
+from hf_cifar.training.trainer_compat import checkpoint_weights, count_images, make_loader, use_one_gpu
 from hf_cifar.utils import processes
 
 RESERVED = {
     "remove_unused_columns": "it must stay off, or the images never reach their transform",
     "label_names": "the package knows its labels",
-    "do_train": "--stage says what is done",
-    "do_eval": "--stage says what is done",
-    "do_predict": "--stage says what is done",
+    "do_train": "--stage decides what is run",
+    "do_eval": "--stage decides what is run",
+    "do_predict": "--stage decides what is run",
     "eval_strategy": "each stage is evaluated on validation after every epoch",
     "eval_steps": "each stage is evaluated on validation after every epoch",
-    "load_best_model_at_end": "the best is always kept, chosen on validation",
+    "load_best_model_at_end": "the best epoch on validation is always kept",
     "metric_for_best_model": "the probe chooses by accuracy; for fine-tuning use --selection-metric",
     "greater_is_better": "it follows from --selection-metric",
     "resume_from_checkpoint": "use --resume, which checks that the folder belongs to this run",
-    "ignore_data_skip": "a resumed run must see the images that the uninterrupted one sees",
+    "ignore_data_skip": "a resumed run must see the same images as an uninterrupted one",
     "save_only_model": "--resume needs the optimizer",
-    "enable_jit_checkpoint": "SIGTERM makes a checkpoint as it is",
-    "prediction_loss_only": "predictions are what is evaluated",
-    "push_to_hub": "give --push-to-hub with --hub-model-id: the model is pushed once, when training is done",
-    "hub_model_id": "give --push-to-hub with --hub-model-id: the model is pushed once, when training is done",
-    "hub_strategy": "the model is pushed once, when training is done",
-    "hub_always_push": "the model is pushed once, when training is done",
+    "enable_jit_checkpoint": "SIGTERM already saves a checkpoint",
+    "prediction_loss_only": "evaluation needs the predictions",
+    "push_to_hub": "give --push-to-hub with --hub-model-id: the model is pushed once, after training",
+    "hub_model_id": "give --push-to-hub with --hub-model-id: the model is pushed once, after training",
+    "hub_strategy": "the model is pushed once, after training",
+    "hub_always_push": "the model is pushed once, after training",
     "hub_private_repo": "a new repository is private, or public with --public",
-    "hub_revision": "--revision names the branch that is pushed to",
-    "logging_nan_inf_filter": "a bad loss ends training",
+    "hub_revision": "--revision names the branch to push to",
+    "logging_nan_inf_filter": "a loss that is not finite stops training",
     "average_tokens_across_devices": "the images of a step are counted over all processes",
     "train_sampling_strategy": "images are shuffled by seed and epoch",
     "activation_checkpointing": "use --gradient-checkpointing",
-    "gradient_checkpointing": "set it outside of training, as finetune.gradient_checkpointing",
+    "gradient_checkpointing": "set finetune.gradient_checkpointing instead, outside of training",
     "deepspeed": "every process holds the whole model: use torchrun or accelerate launch",
     "fsdp": "every process holds the whole model: use torchrun or accelerate launch",
 }
@@ -63,26 +70,26 @@ FIXED = {
     "eval_strategy": "epoch",
     "remove_unused_columns": False,
     "label_names": ["labels"],
-    # What Trainer does with a bad loss is to log another one in its place.
+    # Trainer would log an earlier loss in place of one that is not finite.
     "logging_nan_inf_filter": False,
     "average_tokens_across_devices": True,
 }
 
 
 class StageTrainer(Trainer):
-    """A `Trainer` that takes finished batches, and takes the same steps however they are divided.
+    """A `Trainer` for datasets that return whole batches, whose steps do not depend on how a batch is divided.
 
-    Its loss is the cross-entropy summed over the images of a step, divided by their number: over all processes and
-    all parts of an accumulated step, the last and smaller ones too.
+    The loss of a step is the cross-entropy summed over its images and divided by their number: over all processes and
+    all parts of an accumulated step, also the last and smaller ones.
 
     Args:
-        model, args, kwargs: as of `Trainer`. A `train_dataset` hands out finished batches; its `labels` are
-            int64 [n], and its `targets`, where it has them, float [n, classes], what the network is to answer.
-        resume: the checkpoint to go on from.
-        callbacks: beside those that every stage has.
-        saved: what goes into checkpoints beside the usual.
-        every_epoch: whether each epoch needs a checkpoint, so that the best can be taken from it.
-        watched: whether a loss or a weight that is no longer a number ends training.
+        model, args, kwargs: as for `Trainer`. A `train_dataset` returns whole batches; its `labels` are int64 [n], and
+            its `targets`, if it has them, are float [n, classes], the probabilities to be learned.
+        resume: checkpoint to continue from.
+        callbacks: in addition to those of every stage.
+        saved: saved in checkpoints in addition to what `Trainer` saves.
+        every_epoch: save a checkpoint after every epoch, so that the best one can be kept.
+        watched: stop training when the loss or a weight is no longer finite.
     """
 
     def __init__(
@@ -109,65 +116,53 @@ class StageTrainer(Trainer):
             every_epoch=every_epoch,
             watched=watched,
         )
-        # Checkpoints are removed by that callback, once a newer one is whole; Trainer would do it before.
+        # That callback removes checkpoints once a newer one is complete; Trainer would remove them before.
         args = copy.copy(args)
         args.save_total_limit = None
-        # Trainer counts the images of a step only for a loss that asks for them, as this one does.
         super().__init__(
             model,
             args,
             data_collator=as_is,
-            compute_loss_func=summed_cross_entropy,
             callbacks=[*callbacks, self.interruption, checkpoints],
+            **count_images(summed_cross_entropy),
             **kwargs,
         )
         self.remove_callback(PrinterCallback)
 
     def run(self) -> TrainerState:
-        """Train, from the checkpoint to resume where there is one, to the end.
+        """Train to the end, from the checkpoint to resume if there is one.
 
         Returns:
-            The state at the end, with the whole history.
+            The final state, with the whole history.
 
         Raises:
-            Interrupted: a signal came; a checkpoint was made.
-            TrainingError: the loss or the weights are no longer numbers.
+            Interrupted: a signal arrived; a checkpoint was saved.
+            TrainingError: the loss or the weights are no longer finite.
         """
         if self.resume is not None and isinstance(self.model, PreTrainedModel):
-            # Trainer takes the tensors of a checkpoint by their names in its file, which in some families, such as
-            # ViT, are not those of the model: it would go on from other weights, with no more than a warning.
-            self.model.load_state_dict(type(self.model).from_pretrained(self.resume).state_dict())
+            self.model.load_state_dict(checkpoint_weights(self.model, self.resume))
         try:
             self.train(resume_from_checkpoint=str(self.resume) if self.resume else None)
         finally:
-            self.interruption.give_back()
+            self.interruption.restore_handlers()
         if self.interruption.caught is not None:
             raise Interrupted(self.interruption.caught, f"checkpoint-{self.state.global_step}")
         return self.state
 
     def get_train_dataloader(self) -> DataLoader:
-        """This process's part of every batch, in the order of `TrainBatches`."""
+        """Return a loader over this process's part of every batch, in the order of `TrainBatches`."""
         assert self.train_dataset is not None
         args = self.args
         batches = TrainBatches(
             len(self.train_dataset),  # type: ignore[arg-type]
-            self._train_batch_size * processes.count(),
+            args.train_batch_size * processes.count(),
             seed=args.seed if args.data_seed is None else args.data_seed,
             rank=processes.rank(),
             processes=processes.count(),
             drop_last=args.dataloader_drop_last,
         )
         self.steps_per_epoch = max(1, -(-len(batches) // args.gradient_accumulation_steps))
-        workers = args.dataloader_num_workers
-        return DataLoader(
-            self.train_dataset,
-            batch_sampler=batches,
-            collate_fn=as_is,
-            num_workers=workers,
-            pin_memory=args.dataloader_pin_memory,
-            persistent_workers=args.dataloader_persistent_workers and workers > 0,
-            prefetch_factor=args.dataloader_prefetch_factor if workers > 0 else None,
-        )
+        return make_loader(self.train_dataset, args, batches)
 
     def compute_loss(
         self,
@@ -176,7 +171,7 @@ class StageTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """The loss of a batch; in training with label smoothing and mixed targets, in evaluation plain."""
+        """Return the loss of a batch; label smoothing and mixed targets apply in training only."""
         inputs = dict(inputs)
         labels = inputs.pop("labels")
         targets = inputs.pop("targets", None)
@@ -186,27 +181,22 @@ class StageTrainer(Trainer):
         if num_items_in_batch is None:
             num_items_in_batch = (labels != PADDING_LABEL).sum().clamp_min(1)
         else:
-            # The gradients of the processes are averaged, and their images counted together.
+            # Gradients are averaged over the processes, while images are counted over all of them.
             loss = loss * processes.count()
         loss = loss / num_items_in_batch
-        # Some networks answer more than logits, such as those of each of their heads.
+        # Some networks return more than logits, such as those of each of their heads.
         return (loss, {"logits": outputs["logits"]}) if return_outputs else loss
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
-        """As `Trainer.training_step`; the loss and the rates it was taken at are kept for the history."""
+        """Take `Trainer.training_step`, and keep its loss and learning rates for the history."""
         assert self.optimizer is not None
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         loss = super().training_step(model, inputs, *args, **kwargs)
         self.meter.add(loss, self.state.global_step, self.state.epoch, max(self.rates))
         return loss
 
-    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
-        # Without clipping, Trainer learns the norm by clipping at infinity, which makes every gradient NaN where one
-        # is infinite: the heads of a grid would fall with the one that diverges.
-        return grad_norm
-
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """As `Trainer.log`, with the loss since the last log, also of steps before an interruption."""
+        """Log as `Trainer.log`, with the mean loss since the last log, steps before an interruption included."""
         if "loss" in logs:
             logs["loss"] = self.meter.mean(self.state.global_step)
             logs.pop("learning_rate", None)
@@ -214,25 +204,25 @@ class StageTrainer(Trainer):
         super().log(logs, *args, **kwargs)
 
     def named_rates(self) -> dict[str, float]:
-        """The learning rates of the last step, as columns of the history."""
+        """Return the learning rates of the last step, as columns of the history."""
         return {"learning_rate": self.rates[0]} if self.rates else {}
 
 
 def training_arguments(
     given: dict[str, Any], folder: Path, seed: int, reserved: dict[str, str] | None = None, **defaults: Any
 ) -> TrainingArguments:
-    """`TrainingArguments` of a stage: the package's own, then the stage's defaults, then what recipe and user say.
+    """Return the `TrainingArguments` of a stage: package defaults, overridden by the stage's, then by `given`.
 
     Args:
-        given: fields of TrainingArguments, from the recipe, a file or the command line; and `train_batch_size`, the
-            images of a batch over all processes, which `per_device_train_batch_size` overrules.
-        folder: of the checkpoints.
-        seed: of everything.
-        reserved: fields that cannot be given in this stage, with the reason.
+        given: fields of TrainingArguments from the recipe, a file or the command line; and `train_batch_size`, the
+            images per batch over all processes, which `per_device_train_batch_size` overrides.
+        folder: for checkpoints.
+        seed: for everything random.
+        reserved: fields that cannot be set in this stage, with the reason.
         defaults: of the stage.
 
     Raises:
-        InputError: a field that does not exist (the nearest is named), that is the package's own, or a bad value.
+        InputError: an unknown field (the nearest is named), a reserved one, or a bad value.
     """
     _refuse(given, {**RESERVED, **(reserved or {})})
     given = dict(given)
@@ -241,7 +231,7 @@ def training_arguments(
         given["per_device_train_batch_size"] = _divided(batch_size)
     values = {
         "dataloader_pin_memory": torch.cuda.is_available(),
-        # Left alone, several processes on a machine without an accelerator do not find each other.
+        # Otherwise several processes on a machine without an accelerator do not find each other.
         "use_cpu": not torch.accelerator.is_available(),
         **DEFAULTS,
         **defaults,
@@ -253,7 +243,7 @@ def training_arguments(
     }
     try:
         args = TrainingArguments(**values)
-        args.device  # noqa: B018  (it is here that the processes find each other)
+        args.device  # noqa: B018  (connects the processes)
     except (ValueError, TypeError, ImportError) as error:
         raise InputError(f"training arguments: {' '.join(str(error).split())[:300]}") from error
     if args.world_size != processes.count():
@@ -261,9 +251,8 @@ def training_arguments(
             f"{processes.count()} processes were started, but transformers sees {args.world_size}: "
             "start them by torchrun or accelerate launch"
         )
-    if args.n_gpu > 1:
-        # Replicas in threads would each count for themselves; torchrun is the way to several devices.
-        args._n_gpu = 1
+    # Replicas in threads would each count their own images; torchrun is the way to several devices.
+    use_one_gpu(args)
     return args
 
 
@@ -279,7 +268,5 @@ def _refuse(given: dict[str, Any], reserved: dict[str, str]) -> None:
 def _divided(batch_size: Any) -> int:
     count = processes.count()
     if not isinstance(batch_size, int) or batch_size < count or batch_size % count:
-        raise InputError(
-            f"--train-batch-size is {batch_size!r}: it must be a number of images that {count} processes can share"
-        )
+        raise InputError(f"--train-batch-size is {batch_size!r}: it must be a multiple of the {count} processes")
     return batch_size // count

@@ -17,8 +17,8 @@ from transformers import AutoModelForImageClassification, pipeline
 
 from hf_cifar.config.run_config import RunConfig, nested
 from hf_cifar.models.anatomy import head_names
+from hf_cifar.stages import train
 from hf_cifar.stages.train import run
-from hf_cifar.training.finetune import finetune
 
 NAMES = ["blue", "green", "red"]
 # Sixteen blocks of random weights without a residual make of a rounding error a 600 times larger one.
@@ -77,7 +77,7 @@ FIRST = (
     "family", [pytest.param(name, marks=() if name in FIRST else pytest.mark.slow) for name in FAMILIES]
 )
 def test_probe_fine_tune_save_and_pipeline(family, pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(finetune, "augmentation_figure", lambda *_: None)  # a third of the time, and the same for all
+    monkeypatch.setattr(train, "augmentation_figure", lambda *_: None)  # a third of the time, and the same for all
     result, before = through(family, pictures, tmp_path)
     folders = result.before.model_dir, result.model_dir
     for folder in folders:
@@ -95,7 +95,7 @@ def test_probe_fine_tune_save_and_pipeline(family, pictures, tmp_path, monkeypat
 
 
 def test_weights_between_are_chosen_for_a_network_that_keeps_tables_of_its_own(pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(finetune, "augmentation_figure", lambda *_: None)
+    monkeypatch.setattr(train, "augmentation_figure", lambda *_: None)
     result, _ = through("levit", pictures, tmp_path, interpolate="auto")
     check_pipeline(result.model_dir, pictures)
 
@@ -103,7 +103,7 @@ def test_weights_between_are_chosen_for_a_network_that_keeps_tables_of_its_own(p
 @pytest.mark.parametrize("family", ["vit", "beit", "swin", "timm-vit", "pvt"])
 def test_a_run_goes_on_from_the_weights_of_its_checkpoint(family, pictures, tmp_path, monkeypatch):
     """Some families have other names for their tensors in files than in memory."""
-    monkeypatch.setattr(finetune, "augmentation_figure", lambda *_: None)
+    monkeypatch.setattr(train, "augmentation_figure", lambda *_: None)
     values = {"num_train_epochs": 2, "stage": "finetune"}
     whole, _ = through(family, pictures, tmp_path, **values)
     stage = whole.output_dir / "finetune"

@@ -122,11 +122,11 @@ def test_a_fine_tuned_vit_goes_on_with_its_own_head_only_for_its_own_labels(publ
     values = {"stage": "finetune", "from_": "nateraw/vit-base-patch16-224-cifar10@v2", "output_dir": str(tmp_path)}
     config = RunConfig.build(nested(values))
     start = find_start(config, CIFAR10)
-    assert start.trained_head and torch.equal(start.load().classifier.weight, original.classifier.weight)
+    assert start.trained_head and torch.equal(start.model.classifier.weight, original.classifier.weight)
     assert start.weights == "nateraw/vit-base-patch16-224-cifar10@v2"
     assert start.base_model == "nateraw/vit-base-patch16-224-cifar10"
     other = find_start(config, CIFAR10[::-1])
-    assert not other.trained_head and not torch.equal(other.load().classifier.weight, original.classifier.weight)
+    assert not other.trained_head and not torch.equal(other.model.classifier.weight, original.classifier.weight)
 
 
 @pytest.mark.parametrize(("change", "message"), [

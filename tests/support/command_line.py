@@ -65,6 +65,15 @@ class CommandLine:
         """The exit status of the run, negative for a signal that killed it."""
         return os.waitstatus_to_exitcode(int(self.server.stdout.readline()))
 
+    def close(self, seconds: float = 10) -> None:
+        """End the server; kill it where it waits for a worker that does not end."""
+        self.server.stdin.close()
+        try:
+            self.server.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.server.kill()
+            self.server.wait()
+
     def run(self, *arguments, before: str = "") -> int:
         self.start(*arguments, before=before)
         return self.wait()

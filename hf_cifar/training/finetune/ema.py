@@ -1,4 +1,4 @@
-"""The average of the weights over the last steps of training."""
+"""An exponential moving average of the weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,14 +17,14 @@ FILE = "ema.safetensors"
 
 
 class WeightAverage(TrainerCallback):
-    """An exponential moving average of every weight and running statistic (Polyak and Juditsky, 1992).
+    """Exponential moving average of every weight and running statistic (Polyak and Juditsky, 1992).
 
-    After each step `average = decay * average + (1 - decay) * weight`, from the weights that training starts with.
-    What does not move stays bit for bit the same, and counters are copied.
+    After each step `average = decay * average + (1 - decay) * weight`, starting from the initial
+    weights. Values that do not change stay bit-identical, and counters are copied.
 
     Args:
-        model: whose weights are averaged.
-        decay: a step; 0.999 averages over about the last 1,000.
+        model: its weights are averaged.
+        decay: per step; 0.999 averages over about the last 1,000 steps.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -34,7 +34,7 @@ class WeightAverage(TrainerCallback):
 
     @torch.no_grad()
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Move the average towards the weights of this step."""
+        """Update the average with the weights of this step."""
         for name, value in self.model.state_dict().items():
             if value.is_floating_point():
                 self.average[name].lerp_(value, 1 - self.decay)
@@ -43,7 +43,7 @@ class WeightAverage(TrainerCallback):
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Within it the model has the averaged weights."""
+        """Give the model the averaged weights within the context."""
         own = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         put_weights(self.model, self.average)
         try:
@@ -52,16 +52,16 @@ class WeightAverage(TrainerCallback):
             put_weights(self.model, own)
 
     def save(self, folder: Path) -> None:
-        """Put the average into a checkpoint."""
+        """Save the average in a checkpoint."""
         if processes.is_main():
             save_file({name: value.contiguous() for name, value in self.average.items()}, folder / FILE)
 
     def load(self, folder: Path) -> None:
-        """Take the average from a checkpoint."""
+        """Load the average from a checkpoint."""
         for name, value in load_average(folder).items():
             self.average[name].copy_(value)
 
 
 def load_average(folder: Path) -> dict[str, torch.Tensor]:
-    """The average that a checkpoint holds, by the names of the model's tensors."""
+    """Return the average saved in a checkpoint, by the names of the model's tensors."""
     return load_file(folder / FILE)

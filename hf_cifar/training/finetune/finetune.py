@@ -1,57 +1,62 @@
-"""Fine-tuning: the layers that are to train, by `Trainer`, and of its epochs the one that is best on validation."""
+"""Fine-tuning: train the unfrozen layers with `Trainer`, and keep what is best on validation."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from accelerate.utils.memory import should_reduce_batch_size
-from transformers import PreTrainedModel, TrainerCallback, TrainerState, TrainingArguments
+from transformers import EvalPrediction, PreTrainedModel, TrainerCallback, TrainerState
 
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.data.augmentation import Mixing
 from hf_cifar.data.images import LabeledImages
-from hf_cifar.data.loader import ImageDataset, default_workers
+from hf_cifar.data.loader import ImageDataset
 from hf_cifar.data.transforms import Transform
 from hf_cifar.errors import InputError, TrainingError
-from hf_cifar.evaluation.figures import augmentation_figure
 from hf_cifar.models.anatomy import find_layers, layer_groups, layers_outside
+from hf_cifar.models.predict import predict_logits
 from hf_cifar.models.weights import put_weights
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.training.callbacks import EarlyStoppingCallback, EpochCallback, HistoryCallback, ProgressCallback
 from hf_cifar.training.checkpoints import checkpoint_of, last_checkpoint, read_state
+from hf_cifar.training.finetune.arguments import finetune_arguments
 from hf_cifar.training.finetune.ema import WeightAverage, load_average
-from hf_cifar.training.finetune.interpolation import Weights, choose_strength, interpolate
+from hf_cifar.training.finetune.group_table import report_groups
+from hf_cifar.training.finetune.interpolation import choose_strength, interpolate
 from hf_cifar.training.finetune.schedules import PlateauWarmupCallback
+from hf_cifar.training.finetune.snapshot import Snapshot
 from hf_cifar.training.finetune.starting_point import Start
 from hf_cifar.training.finetune.trainer import FinetuneTrainer
 from hf_cifar.training.freezing import FreezeCallback, GradualUnfreezeCallback, freeze, freeze_statistics
 from hf_cifar.training.gradient_checkpointing import recompute_activations
 from hf_cifar.training.optimizer import ParameterGroup, parameter_groups
-from hf_cifar.training.selection import GREATER_IS_BETTER
-from hf_cifar.training.trainer import training_arguments
-from hf_cifar.utils import processes
+from hf_cifar.training.selection import GREATER_IS_BETTER, is_at_least
+from hf_cifar.training.trainer_compat import best_epoch, checkpoint_weights, is_out_of_memory
 from hf_cifar.utils.device import on_device
-from hf_cifar.utils.files import write_csv
 from hf_cifar.utils.progress import say
 
-RESERVED = {"lr_scheduler_type": "use --scheduler"}
+__all__ = ["Finetune", "FinetuneResult", "finetune_arguments"]
 
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """What fine-tuning came to.
+    """The outcome of fine-tuning.
 
     Attributes:
-        model: with the weights that were chosen, on the device, in eval mode.
-        chosen: the best epoch, its step and its validation metric; the interpolation strength where there was one.
+        model: with the chosen weights, on the device, in eval mode.
+        validation_logits: float32 [n, labels], of that model.
+        chosen: the best epoch (0 for the start), its step and its validation metric; the interpolation strength if any.
         epochs: passes over the training images.
-        seconds: of training and choosing, in this call.
-        trainable_parameters: how many numbers the optimizer held.
+        seconds: spent on training and choosing the weights, in this call.
+        trainable_parameters: number of values that the optimizer held.
     """
 
     model: PreTrainedModel
+    validation_logits: np.ndarray
     chosen: dict[str, float]
     epochs: float
     seconds: float
@@ -59,19 +64,20 @@ class FinetuneResult:
 
 
 class Finetune:
-    """One fine-tuning of one model. It is not given the test split.
+    """Fine-tuning of one model. It never gets the test split.
 
     Args:
-        config: of the run; how is said by its parts `finetune` and `augmentation`.
-        start: what it starts from.
-        processor: what the images go through.
-        train: is trained on, with augmentation.
-        validation: the best epoch, the strength of interpolation and the end of training are chosen on it.
-        label_names: one a class.
-        folder: for checkpoints, history, the table of groups, and a picture of what the network sees.
+        config: of the run; its parts `finetune` and `augmentation` say how.
+        start: the network and where it comes from; the network is trained in place.
+        processor: the image processor that is saved with the model.
+        train: training images, to be augmented.
+        validation: images that choose the best epoch, the interpolation strength and the end of training.
+        label_names: one per class.
+        folder: for checkpoints, history and the table of parameter groups.
+        compute_metrics: validation metrics of logits, by the names of `--selection-metric`.
 
     Raises:
-        InputError: training arguments, or a combination of options, that do not exist or do not fit.
+        InputError: unknown training arguments, or options that do not go together.
         ValueError: `validation` is the test split.
     """
 
@@ -84,16 +90,19 @@ class Finetune:
         validation: LabeledImages,
         label_names: list[str],
         folder: StageFolder,
+        compute_metrics: Callable[[EvalPrediction], dict[str, float]],
     ) -> None:
         validation.refuse_test("the best epoch")
         self.config = config
         self.options = config.finetune
         self.start = start
+        self.model = start.model
         self.processor = processor
         self.train = train
         self.validation = validation
         self.label_names = label_names
         self.folder = folder
+        self.compute_metrics = compute_metrics
         self.arguments = finetune_arguments(config, folder)
         if start.unused:
             self.arguments.ddp_find_unused_parameters = True
@@ -101,51 +110,89 @@ class Finetune:
             raise InputError(
                 f"--interpolate {self.options.interpolate} needs a start with a trained head: --stage lpft, or --from"
             )
-
-    def run(self, resume: bool) -> FinetuneResult:
-        """Train, choose on validation, and return the model that was chosen.
-
-        Args:
-            resume: go on from the last checkpoint, where there is one.
-
-        Raises:
-            Interrupted: a signal came; a checkpoint was made.
-            TrainingError: the loss or the weights are no longer numbers.
-        """
-        begun = time.perf_counter()
-        while True:
-            try:
-                state, groups = self._train(last_checkpoint(self.folder.checkpoints) if resume else None)
-                break
-            except RuntimeError as error:
-                if not (self.find_batch_size and should_reduce_batch_size(error)):
-                    raise
-            self._divide_batch()
-            # The steps of its parts are those of the whole batch, so a checkpoint of it can be gone on from.
-            resume = True
-        model = on_device(self.start.load(), self.arguments.device).eval()
-        chosen = self._choose(model, state)
-        return FinetuneResult(
-            model,
-            chosen,
-            float(state.epoch or 0),
-            time.perf_counter() - begun,
-            sum(group.num_parameters for group in groups),
-        )
+        self.snapshot = Snapshot(self.model)
+        # Options that do not fit this network are refused now, before anything is written.
+        self._set_up_modules()
+        self.snapshot.restore_modules()
 
     @property
     def find_batch_size(self) -> bool:
-        """Whether `--auto-find-batch-size` was given: it is ours, since Trainer's starts anew with moved weights."""
+        """Return whether `--auto-find-batch-size` was given; Trainer's own restarts with weights that have moved."""
         return bool(self.options.training.get("auto_find_batch_size", False))
 
+    @cached_property
+    def training_images(self) -> ImageDataset:
+        """Return the training images with their augmentation, as the network sees them."""
+        augmentation, seed = self.config.augmentation, self.config.seed
+        transform = Transform(
+            self.processor, self.config.augment["finetune"], seed, random_erasing=augmentation.random_erasing
+        )
+        mixing = None
+        if augmentation.mixup or augmentation.cutmix:
+            mixing = Mixing(augmentation.mixup, augmentation.cutmix, len(self.label_names), seed)
+        return ImageDataset(self.train, transform, mixing)
+
+    def run(self, resume: bool) -> FinetuneResult:
+        """Train, and return the model that is best on validation: an epoch, or the start if no epoch is as good.
+
+        Args:
+            resume: continue from the last checkpoint, if there is one.
+
+        Raises:
+            Interrupted: a signal arrived; a checkpoint was saved.
+            TrainingError: the loss or the weights are no longer finite.
+        """
+        on_device(self.model, self.arguments.device)
+        # Before a Trainer is made: making one sets the seed, so that this pass draws nothing from training.
+        before = self._validate("validation of the start")
+        begun = time.perf_counter()
+        state, groups = self._train_in_memory(resume)
+        chosen = self._choose(state)
+        seconds = time.perf_counter() - begun
+        after = self._validate("predicting validation")
+        name = f"validation_{self.options.selection_metric}"
+        if not is_at_least(after[1], before[1], self.options.selection_metric):
+            say(
+                f"no epoch is as good on validation as the start, which is kept: {name.replace('_', ' ')} "
+                f"{before[1]:.4f}, after epoch {chosen['epoch']:g} {after[1]:.4f}; try a lower --learning-rate"
+            )
+            put_weights(self.model, self.snapshot.weights)
+            after, chosen = before, {"epoch": 0, "step": 0, name: before[1]}
+        return FinetuneResult(
+            self.model,
+            after[0],
+            chosen,
+            float(state.epoch or 0),
+            seconds,
+            sum(group.num_parameters for group in groups),
+        )
+
+    def _validate(self, what: str) -> tuple[np.ndarray, float]:
+        """Return the logits of the validation images, and their selection metric, as the saved model gives them."""
+        logits = predict_logits(self.model, self.processor, self.validation, what)
+        metrics = self.compute_metrics(EvalPrediction(logits, self.validation.targets))
+        return logits, metrics[self.options.selection_metric]
+
+    def _train_in_memory(self, resume: bool) -> tuple[TrainerState, list[ParameterGroup]]:
+        """Train; with `--auto-find-batch-size`, divide the batch until it fits into memory."""
+        while True:
+            try:
+                return self._train(last_checkpoint(self.folder.checkpoints) if resume else None)
+            except RuntimeError as error:
+                if not (self.find_batch_size and is_out_of_memory(error)):
+                    raise
+            finally:
+                self.snapshot.restore_modules()
+            self._divide_batch()
+            put_weights(self.model, self.snapshot.weights)
+            # The steps of the parts are those of the whole batch, so its checkpoints can be resumed from.
+            resume = True
+
     def _train(self, resume: Path | None) -> tuple[TrainerState, list[ParameterGroup]]:
-        model = self.start.load()
-        freezing = self._freeze(model)
+        model, images = self.model, self.training_images
+        freezing = self._set_up_modules()
         groups = self._groups(model, freezing)
-        if self.options.gradient_checkpointing:
-            recompute_activations(model)
-        images = self._training_images()
-        average = WeightAverage(on_device(model, self.arguments.device), self.options.ema) if self.options.ema else None
+        average = WeightAverage(model, self.options.ema) if self.options.ema else None
         metric = self.options.selection_metric
         early = EarlyStoppingCallback(metric, GREATER_IS_BETTER[metric], self.options.early_stopping or 0)
         callbacks: list[TrainerCallback] = [
@@ -170,23 +217,27 @@ class Finetune:
             saved=[average] if average else [],
             train_dataset=images,
             eval_dataset=ImageDataset(self.validation, Transform(self.processor)),
+            compute_metrics=self.compute_metrics,
             callbacks=callbacks,
         )
         return trainer.run(), groups
 
-    def _freeze(self, model: PreTrainedModel) -> list[TrainerCallback]:
-        """The callbacks that freeze what `--unfreeze` leaves out; `--bn eval` holds from here on."""
+    def _set_up_modules(self) -> list[TrainerCallback]:
+        """Apply `--bn eval`, `--unfreeze` and `--gradient-checkpointing`, and return the callbacks that freeze."""
+        callbacks: list[TrainerCallback] = []
         if self.options.bn == "eval":
-            freeze_statistics(model)
+            freeze_statistics(self.model)
         if self.options.unfreeze == "gradual":
-            return [GradualUnfreezeCallback(layer_groups(model), self.options.unfreeze_every)]
-        if self.options.layers:
-            frozen = freeze(model, layers_outside(model, find_layers(model, self.options.layers)))
-            return [FreezeCallback(frozen)]
-        return []
+            callbacks = [GradualUnfreezeCallback(layer_groups(self.model), self.options.unfreeze_every)]
+        elif self.options.layers:
+            frozen = freeze(self.model, layers_outside(self.model, find_layers(self.model, self.options.layers)))
+            callbacks = [FreezeCallback(frozen)]
+        if self.options.gradient_checkpointing:
+            recompute_activations(self.model)
+        return callbacks
 
     def _groups(self, model: PreTrainedModel, freezing: list[TrainerCallback]) -> list[ParameterGroup]:
-        """What the optimizer holds; a table of it is printed and saved."""
+        """Return the parameter groups of the optimizer, after printing and saving their table."""
         groups = parameter_groups(
             model,
             layer_groups(model),
@@ -195,105 +246,44 @@ class Finetune:
             head_lr=self.options.head_lr,
             layer_decay=self.options.layer_decay,
         )
-        starts = next((each.starts for each in freezing if isinstance(each, GradualUnfreezeCallback)), {})
-        rows = [
-            {
-                "group": group.name,
-                "layers": " ".join(group.layers),
-                "parameters": group.num_parameters,
-                "learning_rate": group.learning_rate,
-                "weight_decay": group.weight_decay,
-                "trains_from_epoch": starts.get(group.name, 0),
-            }
-            for group in groups
-        ]
-        if processes.is_main():
-            write_csv(self.folder.path / "parameter_groups.csv", rows, list(rows[0]))
-        width = max(len(group.name) for group in groups)
-        say(f"{'group':<{width}}  {'parameters':>12}  learning rate  weight decay  trains from epoch")
-        for row in rows:
-            say(
-                f"{row['group']:<{width}}  {row['parameters']:>12,}  {row['learning_rate']:>13.3g}  "
-                f"{row['weight_decay']:>12g}  {row['trains_from_epoch']:>17}"
-            )
+        starts = [callback.starts for callback in freezing if isinstance(callback, GradualUnfreezeCallback)]
+        report_groups(self.folder.path / "parameter_groups.csv", groups, starts[0] if starts else {})
         return groups
 
-    def _training_images(self) -> ImageDataset:
-        """Train with its augmentation, of which a picture is saved."""
-        augmentation, seed = self.config.augmentation, self.config.seed
-        transform = Transform(
-            self.processor, self.config.augment["finetune"], seed, random_erasing=augmentation.random_erasing
-        )
-        mixing = None
-        if augmentation.mixup or augmentation.cutmix:
-            mixing = Mixing(augmentation.mixup, augmentation.cutmix, len(self.label_names), seed)
-        images = ImageDataset(self.train, transform, mixing)
-        if processes.is_main():
-            augmentation_figure(self.folder.figures / "augmentation.png", images, self.label_names)
-        return images
-
-    def _choose(self, model: PreTrainedModel, state: TrainerState) -> dict[str, float]:
-        """Put the weights that are best on validation into a model, and say which they are."""
-        step = state.best_global_step
-        if not step:
-            raise TrainingError(f"no epoch has a validation {self.options.selection_metric}: train for one at least")
-        best = checkpoint_of(self.folder.checkpoints, step)
-        epoch = next(entry["epoch"] for entry in state.log_history if entry["step"] == step)
+    def _choose(self, state: TrainerState) -> dict[str, float]:
+        """Load the weights of the best epoch, interpolated with the start's if asked for, and describe the choice."""
         metric = self.options.selection_metric
-        end: Weights = load_average(best) if self.options.ema else type(model).from_pretrained(best).state_dict()
-        chosen = {"epoch": epoch, "step": step, f"validation_{metric}": float(state.best_metric or 0.0)}
-        say(f"epoch {epoch:g} is kept: validation {metric} {chosen[f'validation_{metric}']:.4f}")
+        best = best_epoch(state)
+        if best is None:
+            raise TrainingError(f"no epoch has a validation {metric}: train for at least one")
+        checkpoint = checkpoint_of(self.folder.checkpoints, best.step)
+        end = load_average(checkpoint) if self.options.ema else checkpoint_weights(self.model, checkpoint)
+        chosen = {"epoch": best.epoch, "step": best.step, f"validation_{metric}": best.metric}
+        say(f"best epoch: {best.epoch:g}, validation {metric} {best.metric:.4f}")
         if self.options.interpolate != "none":
-            start = {name: value.clone() for name, value in model.state_dict().items()}
-            if self.options.interpolate == "auto":
-                strength = choose_strength(model, self.processor, start, end, self.validation, say)
-            else:
-                strength = float(self.options.interpolate)
-            end = interpolate(start, {name: value.to(model.device) for name, value in end.items()}, strength)
+            end = {name: value.to(self.model.device) for name, value in end.items()}
+            start = {name: value.to(self.model.device) for name, value in self.snapshot.weights.items()}
+            strength = (
+                choose_strength(self.model, self.processor, start, end, self.validation)
+                if self.options.interpolate == "auto"
+                else float(self.options.interpolate)
+            )
+            end = interpolate(start, end, strength)
             chosen["interpolation"] = strength
-        put_weights(model, end)
+        put_weights(self.model, end)
         return chosen
 
     def _divide_batch(self) -> None:
+        """Divide the batch into equal parts whose gradients are accumulated, so that the steps stay the same."""
         size = self.arguments.per_device_train_batch_size
         if size == 1:
             raise InputError(
                 "--auto-find-batch-size: a single image does not fit into memory; use a smaller --image-size"
             )
         # Without a remainder, or the parts would not add up to the same step: 64 in halves, 9 in thirds.
-        parts = next(number for number in range(2, size + 1) if size % number == 0)
+        parts = next(divisor for divisor in range(2, size + 1) if size % divisor == 0)
         self.arguments.per_device_train_batch_size = size // parts
         self.arguments.gradient_accumulation_steps *= parts
-        say(f"out of memory: going on with batches of {size // parts}, {parts} of them for {size} images")
+        say(f"out of memory: continuing with batches of {size // parts}, {parts} of them for {size} images")
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def finetune_arguments(config: RunConfig, folder: StageFolder) -> TrainingArguments:
-    """The `TrainingArguments` of fine-tuning.
-
-    Raises:
-        InputError: some that do not exist or do not fit.
-    """
-    given = dict(config.finetune.training)
-    find_batch_size = given.pop("auto_find_batch_size", False)
-    arguments = training_arguments(
-        given,
-        folder.checkpoints,
-        config.seed,
-        RESERVED,
-        per_device_eval_batch_size=64,
-        metric_for_best_model=config.finetune.selection_metric,
-        greater_is_better=GREATER_IS_BETTER[config.finetune.selection_metric],
-        # Layers that are frozen for a while are no part of the graph until they are unfrozen.
-        ddp_find_unused_parameters=config.finetune.unfreeze == "gradual",
-    )
-    if arguments.save_strategy not in ("epoch", "steps"):
-        raise InputError(
-            f"--save-strategy {arguments.save_strategy}: the best epoch is kept by its checkpoint; use epoch or steps"
-        )
-    if find_batch_size and processes.count() > 1:
-        raise InputError("--auto-find-batch-size works with one process: give several a smaller --train-batch-size")
-    if "dataloader_num_workers" not in given:
-        arguments.dataloader_num_workers = default_workers(arguments.device)
-    return arguments

@@ -1,6 +1,5 @@
-"""Weights between the probe and the fine-tuned model."""
+"""Interpolate between the weights of the start and the fine-tuned ones."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,17 +9,18 @@ from transformers import PreTrainedModel
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.models.predict import predict_logits
 from hf_cifar.models.weights import put_weights
+from hf_cifar.training.finetune.snapshot import Weights
 from hf_cifar.training.selection import best_of, score
+from hf_cifar.utils.progress import say
 
-STRENGTHS = tuple(round(0.1 * number, 1) for number in range(11))
-Weights = dict[str, torch.Tensor]
+STRENGTHS = tuple(round(0.1 * tenths, 1) for tenths in range(11))
 
 
 def interpolate(start: Weights, end: Weights, strength: float) -> Weights:
-    """Weights and running statistics `(1 - strength) * start + strength * end`, as in WiSE-FT (Wortsman et al., 2022).
+    """Return `(1 - strength) * start + strength * end`, running statistics included (WiSE-FT; Wortsman et al., 2022).
 
     Args:
-        start, end: state dicts of one architecture; what is not a floating-point number is taken from `end`.
+        start, end: state dicts of one architecture; tensors that are not floating-point are taken from `end`.
         strength: 0 gives `start` and 1 gives `end`, bit for bit.
     """
     return {
@@ -30,21 +30,15 @@ def interpolate(start: Weights, end: Weights, strength: float) -> Weights:
 
 
 def choose_strength(
-    model: PreTrainedModel,
-    processor: Any,
-    start: Weights,
-    end: Weights,
-    validation: LabeledImages,
-    say: Callable[[str], None],
+    model: PreTrainedModel, processor: Any, start: Weights, end: Weights, validation: LabeledImages
 ) -> float:
-    """The strength that is most accurate on validation; of equal ones, that of the lowest cross-entropy.
+    """Return the strength with the highest validation accuracy; among equal ones, the lowest cross-entropy.
 
     Args:
-        model: takes the weights of each strength in turn, and is left with those of the last.
-        processor: of the images.
-        start, end: as `interpolate` takes them.
+        model: loads the weights of each strength in turn, and is left with those of the last.
+        processor: image processor of the model.
+        start, end: as in `interpolate`.
         validation: never the test split.
-        say: told each strength's accuracy.
 
     Raises:
         ValueError: the images are those of the test split.
@@ -56,6 +50,6 @@ def choose_strength(
         logits: np.ndarray = predict_logits(model, processor, validation, f"interpolation {strength:g}")
         scores.append(score(logits, validation.targets))
     best = best_of(scores)
-    for place, strength in enumerate(STRENGTHS):
-        say(f"interpolation {strength:g}  validation accuracy {scores[place][0]:.2%}{'  <- kept' * (place == best)}")
+    for index, strength in enumerate(STRENGTHS):
+        say(f"interpolation {strength:g}  validation accuracy {scores[index][0]:.2%}{'  <- kept' * (index == best)}")
     return STRENGTHS[best]

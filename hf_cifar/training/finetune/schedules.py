@@ -1,4 +1,4 @@
-"""Learning-rate schedules: a factor on every group's own rate, for each step of the optimizer."""
+"""Learning-rate schedules: at each step of the optimizer, a factor on every group's own rate."""
 
 import math
 from collections.abc import Sequence
@@ -21,22 +21,22 @@ def make_schedule(
     steps_per_epoch: int,
     greater_is_better: bool,
 ) -> LRScheduler:
-    """The schedule that `--scheduler` names.
+    """Return the schedule named by `--scheduler`.
 
-    `step` is `torch.optim.lr_scheduler.StepLR` stepped once an epoch; `plateau` is torch's `ReduceLROnPlateau`, which
-    `Trainer` steps after each evaluation, and `PlateauWarmupCallback` warms up; the others are those of
-    `transformers`. All have a linear warm-up.
+    `step` is `torch.optim.lr_scheduler.StepLR` stepped once an epoch; `plateau` is torch's `ReduceLROnPlateau`, stepped
+    by `Trainer` after each evaluation and warmed up by `PlateauWarmupCallback`; the others are those of `transformers`.
+    All have a linear warm-up.
 
     Args:
-        config: name and options.
+        config: name and options of the schedule.
         args: warm-up (`warmup_steps`) and `lr_scheduler_kwargs`.
-        optimizer: its groups carry the rates that the factors are for.
-        num_steps: of the optimizer, over the whole of training.
+        optimizer: its groups have the rates that the factors apply to.
+        num_steps: of the optimizer, in all of training.
         steps_per_epoch: of the optimizer.
-        greater_is_better: whether the metric that `plateau` watches grows when the model gets better.
+        greater_is_better: whether a higher value of the metric watched by `plateau` is better.
 
     Raises:
-        InputError: options that the schedule does not take.
+        InputError: the schedule does not take these options.
     """
     warmup = args.get_warmup_steps(num_steps)
     options: dict[str, Any] = dict(args.lr_scheduler_kwargs or {})  # type: ignore[arg-type]
@@ -58,10 +58,10 @@ def make_schedule(
 
 
 class PlateauWarmupCallback(TrainerCallback):
-    """The linear warm-up of `plateau`, whose scheduler is stepped after evaluations only. Drops follow it.
+    """Linear warm-up for `plateau`, whose scheduler is stepped only after evaluations.
 
     Args:
-        rates: of the optimizer's groups, at the end of the warm-up.
+        rates: of the optimizer's groups at the end of the warm-up.
     """
 
     def __init__(self, rates: Sequence[float]) -> None:
@@ -75,7 +75,7 @@ class PlateauWarmupCallback(TrainerCallback):
         optimizer: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Set the rates of this step, as long as it is one of the warm-up, and of the step after it."""
+        """Set the rates of this step, up to the one after the warm-up."""
         warmup = args.get_warmup_steps(state.max_steps)
         if warmup and state.global_step <= warmup:
             for group, rate in zip(optimizer.param_groups, self.rates, strict=True):
@@ -83,13 +83,13 @@ class PlateauWarmupCallback(TrainerCallback):
 
 
 def step_factor(step: int, *, warmup: int, per_epoch: int, size: int, gamma: float) -> float:
-    """What the learning rate is multiplied by at a step: `gamma` for every `size` whole epochs, after a ramp from 0.
+    """Return the factor on the learning rate at a step: `gamma` for every `size` full epochs, after a ramp from 0.
 
     Args:
-        step: of the optimizer, from 0.
+        step: of the optimizer, counted from 0.
         warmup: steps of the ramp.
         per_epoch: steps in an epoch.
-        size: epochs between two drops.
+        size: epochs between drops.
         gamma: factor of a drop.
     """
     ramp = min(1.0, step / warmup) if warmup else 1.0

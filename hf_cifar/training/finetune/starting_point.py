@@ -1,7 +1,6 @@
-"""What fine-tuning starts from: the weights, and no more, of a probe, a saved model, or the pretrained one."""
+"""The network that fine-tuning starts from: a probe, a saved model or the pretrained one. Only weights are taken."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,23 +13,23 @@ from hf_cifar.config.run_config import RunConfig
 from hf_cifar.data.splits import Splits
 from hf_cifar.models.anatomy import head
 from hf_cifar.models.base_model import metrics_beside
-from hf_cifar.models.build import BuiltModel, build_model
+from hf_cifar.models.build import build_model
 from hf_cifar.run.stage_folder import METRICS_FILE, SPLITS_FILE
 from hf_cifar.utils.progress import say
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where fine-tuning starts.
+    """The start of fine-tuning.
 
     Attributes:
-        origin: in words.
-        weights: where the weights come from, in words: what `metrics.json` calls the model.
-        base_model: the Hub id that they go back to; None where there is none.
+        origin: description of it.
+        weights: description of where the weights come from; the `model` of `metrics.json`.
+        base_model: Hub id that the weights go back to, or None.
         trained_head: whether the head has been trained for these labels.
-        unused: whether the model has parameters that no answer depends on; known where there are several processes.
-        processor: the image processor that the weights were trained with.
-        load: makes the model, float32, the same one at every call.
+        unused: whether the model has parameters that its output does not depend on; known with several processes only.
+        processor: image processor that the weights were trained with.
+        model: the network, float32, on the CPU. It is built once per stage, and trained in place.
     """
 
     origin: str
@@ -39,14 +38,16 @@ class Start:
     trained_head: bool
     unused: bool
     processor: Any
-    load: Callable[[], PreTrainedModel]
+    model: PreTrainedModel
 
 
 def find_start(config: RunConfig, label_names: list[str]) -> Start:
-    """What `--from` names; else this run's probe; else the pretrained model, with a new head unless its labels fit.
+    """Build what `--from` names, else this run's probe, else the pretrained model.
+
+    The head is new unless the model's labels are those of the dataset, in the same order.
 
     Raises:
-        InputError: nothing is there, or it is no image classifier.
+        InputError: there is nothing there, or it is not an image classifier.
     """
     probe = config.folder / "probe"
     if config.finetune.from_ is not None:
@@ -59,24 +60,18 @@ def find_start(config: RunConfig, label_names: list[str]) -> Start:
         origin, model = "the pretrained model", config.model
     trained = _has_head_for(label_names, model)
 
-    def build() -> BuiltModel:
-        """The model anew, with a new head where its own is for other labels."""
-        built = build_model(model, label_names, config.seed)
-        if not trained:
-            head(built.model).renew(config.seed)
-        return built
-
-    first = build()
+    built = build_model(model, label_names, config.seed)
     if not trained:
+        head(built.model).renew(config.seed)
         origin += ", with a new head"
-    for remark in first.remarks:
+    for remark in built.remarks:
         say(remark)
-    weights = metrics_beside(model.model).get("model", first.origin)
-    return Start(origin, weights, first.base_model, trained, first.unused, first.processor, lambda: build().model)
+    weights = metrics_beside(model.model).get("model", built.origin)
+    return Start(origin, weights, built.base_model, trained, built.unused, built.processor, built.model)
 
 
 def warn_of_leak(config: RunConfig, splits: Splits) -> None:
-    """Say so where the validation images of this run were training images of the run that `--from` names."""
+    """Warn if validation images of this run were training images of the run that `--from` names."""
     if config.finetune.from_ is None:
         return
     folder = Path(config.finetune.from_).expanduser().resolve()
@@ -90,12 +85,12 @@ def warn_of_leak(config: RunConfig, splits: Splits) -> None:
     if same and (before["split"], before.get("fingerprint")) == (validation.name, validation.fingerprint):
         say(
             f"warning: {len(same):,} of {len(validation):,} validation images were trained on by the run in "
-            f"{file.parent}: what is chosen on them is too optimistic; use the --seed of that run"
+            f"{file.parent}: choices made on them are too optimistic; use the --seed of that run"
         )
 
 
 def _has_head_for(label_names: list[str], config: ModelConfig) -> bool:
-    """Whether a saved model's logits are those of the labels, in their order."""
+    """Return whether the logits of a saved model are those of the labels, in the same order."""
     location = locate_model(config.model)
     if location.kind == "torchvision" or config.weights is not None:
         return False
@@ -103,4 +98,4 @@ def _has_head_for(label_names: list[str], config: ModelConfig) -> bool:
         names = AutoConfig.from_pretrained(location.name, revision=location.revision or "main").id2label or {}
     except (OSError, ValueError, ImportError):
         return False  # `build_model` says what is wrong with it
-    return [names[number] for number in sorted(names)] == label_names
+    return [names[index] for index in sorted(names)] == label_names

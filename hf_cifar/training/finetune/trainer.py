@@ -1,18 +1,17 @@
-"""A `Trainer` with a learning rate for each layer group, our schedules, and averaged weights."""
+"""A `Trainer` with a learning rate per layer group, the schedules of `--scheduler`, and averaged weights."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import torch
-from transformers import EvalPrediction, PreTrainedModel, TrainingArguments
+from transformers import PreTrainedModel, TrainingArguments
 
 from hf_cifar.config.run_config import RunConfig
-from hf_cifar.evaluation.metrics import Accuracy, MacroF1
 from hf_cifar.training.finetune.ema import WeightAverage
 from hf_cifar.training.finetune.schedules import make_schedule
 from hf_cifar.training.optimizer import ParameterGroup, make_optimizer
-from hf_cifar.training.selection import GREATER_IS_BETTER, score
+from hf_cifar.training.selection import GREATER_IS_BETTER
 from hf_cifar.training.trainer import StageTrainer
 
 
@@ -22,8 +21,8 @@ class FinetuneTrainer(StageTrainer):
     Args:
         model, args: as of `Trainer`.
         config: of the run.
-        groups: what the optimizer holds.
-        average: of the weights; where it is given, it is what is evaluated.
+        groups: parameter groups of the optimizer.
+        average: average of the weights; evaluated in place of the weights if given.
         kwargs: as of `StageTrainer`.
     """
 
@@ -40,10 +39,10 @@ class FinetuneTrainer(StageTrainer):
         self.config = config
         self.groups = groups
         self.average = average
-        super().__init__(model, args, compute_metrics=validation_metrics, every_epoch=True, **kwargs)
+        super().__init__(model, args, every_epoch=True, **kwargs)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """Every group with its own rate and weight decay; those that are frozen for a while too."""
+        """Return the optimizer over all groups, including those that are frozen for a while."""
         if self.optimizer is None:
             groups = [
                 {"params": group.parameters, "lr": group.learning_rate, "weight_decay": group.weight_decay}
@@ -53,7 +52,7 @@ class FinetuneTrainer(StageTrainer):
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
-        """The schedule of `--scheduler`."""
+        """Return the schedule of `--scheduler`."""
         if self.lr_scheduler is None:
             optimizer = optimizer or self.optimizer
             assert optimizer is not None
@@ -65,27 +64,14 @@ class FinetuneTrainer(StageTrainer):
                 self.steps_per_epoch,
                 GREATER_IS_BETTER[self.config.finetune.selection_metric],
             )
-            self._created_lr_scheduler = True
         return self.lr_scheduler
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """As `Trainer.evaluate`, of the averaged weights where there are any."""
+        """Evaluate as `Trainer.evaluate`, with the averaged weights if there are any."""
         with self.average.in_place() if self.average is not None else nullcontext():
             return super().evaluate(*args, **kwargs)
 
     def named_rates(self) -> dict[str, float]:
-        """One column a layer group."""
+        """Return one learning rate per layer group, as columns of the history."""
         pairs = zip(self.groups, self.rates, strict=bool(self.rates))
         return {f"learning_rate/{group.name}": rate for group, rate in pairs}
-
-
-def validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """Accuracy, macro F1 and cross-entropy in nats of logits, float [n, labels]."""
-    logits, labels = prediction.predictions, prediction.label_ids
-    assert not isinstance(logits, tuple) and not isinstance(labels, tuple)
-    answers = {"predictions": logits.argmax(axis=1), "references": labels}
-    return {
-        **Accuracy(keep_in_memory=True).compute(**answers),
-        **MacroF1(keep_in_memory=True).compute(**answers, num_labels=logits.shape[1]),
-        "nll": score(logits, labels)[1],
-    }

@@ -1,8 +1,8 @@
-"""Pooled features, computed once for every image and kept.
+"""Pooled features, computed once per image and cached on disk.
 
-One folder of the cache holds the features of one backbone for one split, by the rows of the split, in parts:
-runs with other seeds, other validation splits or more images read what is there and add what is not. A part is
-written aside and renamed, so it is there whole or not at all; a lock keeps two runs from computing the same rows.
+One folder of the cache holds the features of one backbone for one split, by the rows of the split, in parts. Runs
+with other seeds, other validation splits or more images read what is cached and add the rest. A part is written
+aside and renamed, so it is complete or absent; a lock keeps two runs from computing the same rows.
 """
 
 import hashlib
@@ -31,11 +31,11 @@ from hf_cifar.utils import processes
 from hf_cifar.utils.files import write_json
 from hf_cifar.utils.progress import progress
 
-PART_ROWS = 16_384  # what a kill in the middle costs at most
+PART_ROWS = 16_384  # most that a kill can lose
 BATCH_SIZE = 64
 DTYPE = "float32"
-FORMAT = 2  # of the cache; counts up when what is stored changes
-# What a model's configuration holds that its features do not depend on.
+FORMAT = 2  # version of the cache; raised when its contents change
+# Entries of a model's configuration that its features do not depend on.
 OTHER_SETTINGS = {
     "architectures",
     "calibration_temperature",
@@ -45,7 +45,7 @@ OTHER_SETTINGS = {
     "label_names",
     "num_classes",
     "num_labels",
-    "pretrained_cfg",  # the processor's, which is a part of the key itself
+    "pretrained_cfg",  # part of the processor, which has its own entry in the key
     "problem_type",
     "transformers_version",
     "_name_or_path",
@@ -54,12 +54,12 @@ OTHER_SETTINGS = {
 
 @dataclass
 class Features:
-    """The features of some images, memory-mapped.
+    """Memory-mapped features of some images.
 
     Attributes:
         labels: int64 [n].
-        images_read: how many images went through the backbone for it; the others were in the cache.
-        seconds: how long that took.
+        images_read: number of images passed through the backbone; the others were in the cache.
+        seconds: spent on that.
     """
 
     labels: np.ndarray
@@ -67,28 +67,28 @@ class Features:
     seconds: float
     _parts: list[np.ndarray]
     _part: np.ndarray
-    _place: np.ndarray
+    _row: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, positions: Sequence[int] | np.ndarray | slice) -> np.ndarray:
-        """float32 [len(positions), features]; only these rows are read."""
-        part, place = self._part[positions], self._place[positions]
-        rows = np.empty((len(part), self._parts[0].shape[1]), dtype=DTYPE)
-        for number in np.unique(part):
-            here = part == number
-            rows[here] = self._parts[number][place[here]]
-        return rows
+        """Return float32 [len(positions), features]; only these rows are read from disk."""
+        part, row = self._part[positions], self._row[positions]
+        values = np.empty((len(part), self._parts[0].shape[1]), dtype=DTYPE)
+        for index in np.unique(part):
+            matches = part == index
+            values[matches] = self._parts[index][row[matches]]
+        return values
 
 
 class FeatureCache:
-    """The features of one backbone behind one image processor, for any split.
+    """Cache of the features of one backbone with one image processor, for any split.
 
     Args:
-        model: the classifier; its backbone is used in eval mode, its head does not matter.
-        processor: the image processor.
-        folder: where the cache is; default: `default_folder()`.
+        model: classifier; its backbone is used in eval mode, its head is ignored.
+        processor: image processor.
+        folder: of the cache; default: `default_folder()`.
     """
 
     def __init__(self, model: PreTrainedModel, processor: Any, folder: Path | None = None) -> None:
@@ -98,7 +98,7 @@ class FeatureCache:
         self.backbone_key = _backbone_key(model)
 
     def describe(self, images: LabeledImages) -> dict[str, Any]:
-        """What the cache is keyed by for a split."""
+        """Return the cache key of a split, before hashing."""
         return {
             "format": FORMAT,
             "weights": self.backbone_key,
@@ -109,9 +109,9 @@ class FeatureCache:
         }
 
     def features(self, images: LabeledImages, workers: int | None = None) -> Features:
-        """The features of some images: what the cache lacks is computed, in one pass, and added to it.
+        """Return the features of some images, after computing those missing from the cache in one pass.
 
-        Memory does not grow with the number of images. Several processes each compute a part.
+        Memory use does not grow with the number of images. Several processes each compute a part.
 
         Raises:
             CorruptImageError: an image cannot be read.
@@ -124,9 +124,9 @@ class FeatureCache:
         start = time.perf_counter()
         missing = processes.from_main(_missing(images, folder))
         if len(missing):
-            # The lock is the main process's; the others wait for what it broadcasts.
+            # The main process takes the lock; the others wait for its broadcast.
             with FileLock(folder / "lock") if processes.is_main() else nullcontext():
-                # Another run may have filled it while this one waited; no other writes now, so what is aside is dead.
+                # Another run may have filled the cache meanwhile. Nobody writes now: unfinished parts are leftovers.
                 if processes.is_main():
                     for leftover in folder.glob(".aside-*"):
                         shutil.rmtree(leftover)
@@ -163,14 +163,14 @@ class FeatureCache:
 
 
 def default_folder() -> Path:
-    """`$HF_CIFAR_CACHE/features`, or `hf_cifar/features` in the user's cache folder."""
+    """Return `$HF_CIFAR_CACHE/features`, or `hf_cifar/features` in the user's cache folder."""
     given = os.environ.get("HF_CIFAR_CACHE")
     home = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "hf_cifar")
     return home.expanduser() / "features"
 
 
 def _backbone_key(model: PreTrainedModel) -> str:
-    """A digest of every parameter and buffer but the head's, and of the architecture."""
+    """Return a digest of the architecture and of all parameters and buffers except the head's."""
     config = {name: value for name, value in model.config.to_dict().items() if name not in OTHER_SETTINGS}
     digest = hashlib.sha256((type(model).__name__ + json.dumps(config, sort_keys=True, default=str)).encode())
     prefix = tuple(f"{name}." for name in head_names(model))
@@ -186,24 +186,24 @@ def _part_folders(folder: Path) -> list[Path]:
 
 
 def _missing(images: LabeledImages, folder: Path) -> np.ndarray:
-    """The rows of the split, int64, that are wanted and not in the cache."""
+    """Return the requested rows of the split that are not in the cache, int64."""
     return np.setdiff1d(images.index, _rows(_part_folders(folder)))
 
 
 def _rows(parts: list[Path]) -> np.ndarray:
-    found = [np.load(part / "rows.npy") for part in parts]
-    return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+    rows = [np.load(part / "rows.npy") for part in parts]
+    return np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
 
 
 def _opened(folder: Path, images: LabeledImages, images_read: int, seconds: float) -> Features:
     paths = _part_folders(folder)
     rows = [np.load(path / "rows.npy") for path in paths]
-    where = np.full((2, len(images.labels)), -1, dtype=np.int64)
-    for number, held in enumerate(rows):
-        where[0, held] = number
-        where[1, held] = np.arange(len(held))
+    positions = np.full((2, len(images.labels)), -1, dtype=np.int64)
+    for index, held in enumerate(rows):
+        positions[0, held] = index
+        positions[1, held] = np.arange(len(held))
     parts = [np.load(path / "features.npy", mmap_mode="r") for path in paths]
-    part, place = where[:, images.index]
+    part, row = positions[:, images.index]
     if (part < 0).any():
         raise InputError(f"{folder} is not the same for every process: put --feature-cache on a disk that all share")
-    return Features(images.targets, images_read, seconds, parts, part, place)
+    return Features(images.targets, images_read, seconds, parts, part, row)

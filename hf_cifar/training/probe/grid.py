@@ -1,4 +1,4 @@
-"""A `Trainer` for a grid of heads, and which of them is best."""
+"""A `Trainer` for a grid of heads, and the scores of each."""
 
 import math
 from collections.abc import Sequence
@@ -12,17 +12,18 @@ from hf_cifar.training.optimizer import make_optimizer
 from hf_cifar.training.probe.heads import HeadGrid
 from hf_cifar.training.selection import best_of, score
 from hf_cifar.training.trainer import StageTrainer
+from hf_cifar.training.trainer_compat import ClipSeparately
 
 
 class GridTrainer(StageTrainer):
-    """Trains the heads of a `HeadGrid`, each with a learning rate of its own.
+    """Trains the heads of a `HeadGrid`, each with its own learning rate and its own gradient clipping.
 
     Args:
-        model, args: as of `Trainer`.
+        model, args: as for `Trainer`.
         heads: the grid, which is `model` or inside it.
-        learning_rates: one a head.
-        momentum: of SGD, where `--optim sgd` (the recipe's) is in force.
-        kwargs: as of `StageTrainer`.
+        learning_rates: one per head.
+        momentum: of SGD, the recipe's optimizer.
+        kwargs: as for `StageTrainer`.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class GridTrainer(StageTrainer):
         self.heads = heads
         self.learning_rates = list(learning_rates)
         self.momentum = momentum
-        # Of several heads one may diverge: it is the grid's to find the rate at which they do.
+        # One of several heads may diverge: finding the rate at which they do is what a grid is for.
         watched = len(self.learning_rates) == 1
+        self.clipping = ClipSeparately([list(head.parameters()) for head in heads.layers], args.max_grad_norm)
         super().__init__(model, args, compute_metrics=self._metrics, watched=watched, **kwargs)
+        self.add_callback(self.clipping)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """One parameter group a head."""
+        """Return the optimizer, with one parameter group per head."""
         if self.optimizer is None:
             groups = [
                 {"params": list(head.parameters()), "lr": rate}
@@ -52,14 +55,26 @@ class GridTrainer(StageTrainer):
             self.optimizer = make_optimizer(groups, self.args, self.momentum)
         return self.optimizer
 
+    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Take `StageTrainer.training_step`, with the gradients hidden from Trainer's clipping over all heads."""
+        self.clipping.show()  # the gradients of earlier parts of an accumulated step
+        loss = super().training_step(model, inputs, *args, **kwargs)
+        self.clipping.hide()
+        return loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log as `StageTrainer.log`, without the gradient norm, which is that of no gradients."""
+        logs.pop("grad_norm", None)
+        super().log(logs, *args, **kwargs)
+
     def named_rates(self) -> dict[str, float]:
-        """One column a head, by the rate that its schedule starts from."""
+        """Return one learning rate per head, named by the rate that its schedule starts from."""
         if len(self.learning_rates) == 1:
             return super().named_rates()
         return {f"learning_rate/{rate:g}": now for rate, now in zip(self.learning_rates, self.rates, strict=True)}
 
     def _metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        """Accuracy and cross-entropy of every head, and of the one that is best so far."""
+        """Compute the accuracy of every head, and accuracy and cross-entropy of the best one."""
         scores = scores_of(prediction.predictions, prediction.label_ids)
         best = best_of(scores)
         if math.isinf(scores[best][1]):
@@ -70,11 +85,19 @@ class GridTrainer(StageTrainer):
         metrics = {"accuracy": scores[best][0], "nll": scores[best][1]}
         if len(scores) > 1:
             metrics.update(
-                {f"accuracy/{rate:g}": one[0] for rate, one in zip(self.learning_rates, scores, strict=True)}
+                {
+                    f"accuracy/{rate:g}": accuracy
+                    for rate, (accuracy, _) in zip(self.learning_rates, scores, strict=True)
+                }
             )
         return metrics
 
 
 def scores_of(logits: Any, labels: Any) -> list[tuple[float, float]]:
-    """The `score` of every head, from logits, float [n, heads, labels]."""
+    """Return the `score` of every head.
+
+    Args:
+        logits: float [n, heads, labels].
+        labels: int64 [n].
+    """
     return [score(logits[:, head], labels) for head in range(logits.shape[1])]

@@ -16,13 +16,13 @@ from hf_cifar.training.probe.features import Features
 class HeadGrid(nn.Module):
     """Linear heads that see the same features and are trained with different learning rates.
 
-    None feels the others: `Trainer` gets the sum of their losses, and each has its own group in the optimizer. All
-    start at zero, where the problem, which is convex, has no better place to start; so no random draw is in a probe.
+    The heads are independent: `Trainer` gets the sum of their losses, and each has its own group in the optimizer. All
+    start at zero, which is as good as any start since the problem is convex, and makes a probe deterministic.
 
     Args:
         features: width of the input.
         labels: number of classes.
-        heads: how many.
+        heads: number of heads.
     """
 
     def __init__(self, features: int, labels: int, heads: int) -> None:
@@ -33,11 +33,11 @@ class HeadGrid(nn.Module):
 
     @property
     def layers(self) -> list[nn.Linear]:
-        """The heads as what they are: weight [labels, features], bias [labels]."""
-        return [one for one in self.heads if isinstance(one, nn.Linear)]
+        """Return the heads: weight [labels, features], bias [labels]."""
+        return [layer for layer in self.heads if isinstance(layer, nn.Linear)]
 
     def forward(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Logits of every head.
+        """Compute the logits of every head.
 
         Args:
             features: float [batch, features].
@@ -45,21 +45,21 @@ class HeadGrid(nn.Module):
         Returns:
             `logits`, float [batch, heads, labels].
         """
-        weight = torch.cat([one.weight for one in self.layers])
-        bias = torch.cat([one.bias for one in self.layers])
+        weight = torch.cat([layer.weight for layer in self.layers])
+        bias = torch.cat([layer.bias for layer in self.layers])
         return {"logits": nn.functional.linear(features, weight, bias).unflatten(1, (len(self.heads), -1))}
 
-    def install(self, number: int, model: PreTrainedModel) -> None:
-        """Put one of the heads into a classifier."""
-        head(model).install(self.layers[number].weight, self.layers[number].bias)
+    def install(self, index: int, model: PreTrainedModel) -> None:
+        """Copy one of the heads into a classifier."""
+        head(model).install(self.layers[index].weight, self.layers[index].bias)
 
 
 class OnlineProbe(nn.Module):
-    """A backbone that sees every image anew, and heads on what it makes of them.
+    """A frozen backbone that sees every image in every epoch, with a grid of heads on its features.
 
     Args:
-        model: the classifier whose backbone is used; `FreezeCallback` freezes it.
-        heads: trained in place of the model's own head.
+        model: classifier whose backbone is used; `FreezeCallback` freezes it.
+        heads: trained instead of the model's own head.
     """
 
     def __init__(self, model: PreTrainedModel, heads: HeadGrid) -> None:
@@ -72,7 +72,7 @@ class OnlineProbe(nn.Module):
         pixel_values: torch.Tensor | None = None,
         features: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
-        """As `HeadGrid.forward`, from pixel values, float [batch, 3, height, width], or from cached features."""
+        """Compute `HeadGrid.forward` of pixel values, float [batch, 3, height, width], or of cached features."""
         if features is None:
             assert pixel_values is not None
             with torch.no_grad():
@@ -82,7 +82,7 @@ class OnlineProbe(nn.Module):
 
 
 class FeatureDataset(Dataset):
-    """Cached features and labels, a batch at a time; the counterpart of `ImageDataset`."""
+    """Cached features and labels in whole batches; the counterpart of `ImageDataset`."""
 
     def __init__(self, features: Features) -> None:
         self.features = features
@@ -96,6 +96,6 @@ class FeatureDataset(Dataset):
         return {name: values[0] for name, values in batch.items()}
 
     def __getitems__(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
-        """A batch: `features` float32 [n, features] and `labels` int64 [n]."""
+        """Return a batch: `features` float32 [n, features] and `labels` int64 [n]."""
         wanted, labels = take(positions, self.labels)
         return {"features": torch.from_numpy(self.features[wanted]), "labels": labels}

@@ -1,37 +1,41 @@
 """Multinomial logistic regression on frozen features, over a path of regularisation strengths.
 
-Minimises, as scikit-learn's `LogisticRegression` does, mean cross-entropy + strength / 2 * |W|^2 on standardised
-features, with strength = 1 / (n C), the bias free. Two things make it quick: the strengths are solved from the
-heaviest to the lightest, each from the solution of the one before it (as in the LP-FT paper's probe), and L-BFGS
-works in coordinates in which the problem's curvature is close to the identity, so that it needs few iterations.
+Minimises mean cross-entropy + strength / 2 * |W|^2 on standardised features, the bias free, with scikit-learn's
+`LogisticRegression`, whose `C` is 1 / (n strength). The strengths are solved from the heaviest to the lightest, each
+from the solution of the one before it, as in the probe of the LP-FT paper (Kumar et al., 2022).
 """
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch.nn.functional import cross_entropy
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.preprocessing import StandardScaler
 
-from hf_cifar.utils.progress import progress
+from hf_cifar.utils.progress import progress, say
 
-MAX_ITERATIONS = 200
-TOLERANCE = 1e-5  # largest component of the gradient, in the preconditioned coordinates
-CHUNK = 65_536
+MAX_ITERATIONS = 1_000
+# Largest component of the gradient. At scikit-learn's own 1e-4 a warm start may not move at all.
+TOLERANCE = 2e-6
+ABSENT_MARGIN = 10.0  # nats by which the bias of a class without examples is below all others
 
 
 @dataclass(frozen=True)
 class Solution:
-    """The optimum for one strength.
+    """The solution for one strength.
 
     Attributes:
         strength: of the L2 penalty, per image.
-        weight: float64 [labels, features], for features as they come, not standardised.
+        weight: float64 [labels, features], for features that are not standardised.
         bias: float64 [labels].
-        train_loss: mean cross-entropy, without the penalty.
+        train_loss: mean cross-entropy in nats, without the penalty.
         iterations: of L-BFGS.
-        seconds: that it took.
+        converged: whether the gradient is below the tolerance; otherwise the iterations ran out.
+        seconds: spent on it.
     """
 
     strength: float
@@ -39,10 +43,11 @@ class Solution:
     bias: np.ndarray
     train_loss: float
     iterations: int
+    converged: bool
     seconds: float
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """float64 [n, labels] for features, float [n, features]."""
+        """Return logits, float64 [n, labels], of features, float [n, features]."""
         return features.astype(np.float64) @ self.weight.T + self.bias
 
 
@@ -51,96 +56,83 @@ def solve_path(
     labels: np.ndarray,
     num_labels: int,
     strengths: Sequence[float],
-    device: torch.device,
+    max_iterations: int = MAX_ITERATIONS,
 ) -> list[Solution]:
-    """Solve for every strength.
+    """Solve the regression for every strength; warn of those that did not converge.
 
     Args:
         features: float32 [n, features].
         labels: int64 [n].
         num_labels: number of classes, whether or not each occurs.
         strengths: L2 penalties per image, in any order.
-        device: where to compute.
+        max_iterations: of L-BFGS, per strength.
 
     Returns:
-        One solution a strength, from the heaviest to the lightest.
+        One solution per strength, from the heaviest to the lightest.
     """
-    problem = _Problem(features, labels, num_labels, device)
-    start = problem.zero()
+    scaler = StandardScaler(copy=False)
+    # In float32 the line search gives up before the tolerance is reached where features are correlated.
+    standardised = scaler.fit_transform(features.astype(np.float64))
+    classes = np.unique(labels)
+    # scikit-learn gives two classes one row, w: softmax rows -w/2 and w/2 have half its penalty.
+    factor = 2.0 if len(classes) == 2 else 1.0
+    model = LogisticRegression(tol=TOLERANCE, max_iter=max_iterations, warm_start=True)
     solutions = []
     for strength in progress(sorted(strengths, reverse=True), "logistic regression", "strength"):
-        solution, start = problem.solve(strength, start)
-        solutions.append(solution)
+        begun = time.perf_counter()
+        model.C = factor / (strength * len(labels))
+        if len(classes) == 1:  # nothing to learn
+            rows, bias = np.zeros((1, features.shape[1])), np.zeros(1)
+            loss, iterations, converged = 0.0, 0, True
+        else:
+            converged = _fit(model, standardised, labels)
+            rows, bias = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)
+            if len(classes) == 2:
+                rows, bias = np.concatenate([-rows, rows]) / 2, np.concatenate([-bias, bias]) / 2
+            loss, iterations = float(log_loss(labels, model.predict_proba(standardised))), int(model.n_iter_[0])
+        weight, bias = _unstandardised(rows, bias, scaler)
+        weight, bias = _with_absent_classes(weight, bias, classes, num_labels)
+        solutions.append(Solution(strength, weight, bias, loss, iterations, converged, time.perf_counter() - begun))
+    _warn(solutions)
     return solutions
 
 
-class _Problem:
-    """Features standardised and turned to their principal axes, where the curvature is diagonal."""
+def _fit(model: LogisticRegression, features: np.ndarray, labels: np.ndarray) -> bool:
+    """Fit the model from where it is, and return whether it converged."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(features, labels)
+    for warning in caught:
+        if not issubclass(warning.category, ConvergenceWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
 
-    def __init__(self, features: np.ndarray, labels: np.ndarray, num_labels: int, device: torch.device) -> None:
-        self.labels = torch.from_numpy(labels).to(device)
-        self.num_labels = num_labels
-        x = torch.from_numpy(features).to(device)
-        mean = x.mean(0, dtype=torch.float64)
-        covariance = torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64, device=device)
-        for chunk in x.split(CHUNK):
-            centred = chunk.double() - mean
-            covariance += centred.T @ centred / len(x)
-        deviation = covariance.diagonal().clamp_min(0).sqrt()
-        # A feature that never changes says nothing; left alone, it gets no weight.
-        deviation = torch.where(deviation > 1e-8, deviation, torch.ones_like(deviation))
-        self.spread, axes = torch.linalg.eigh(covariance / deviation / deviation[:, None])
-        self.spread = self.spread.clamp_min(0)
-        self.mean, self.turn = mean, axes / deviation[:, None]
-        turned = [((chunk.double() - mean) @ self.turn).float() for chunk in x.split(CHUNK)]
-        self.turned = torch.cat(turned)
 
-    def zero(self) -> torch.Tensor:
-        """The start of the path, float64 [features + 1, labels]; the last row is the bias."""
-        width = self.turned.shape[1] + 1
-        return torch.zeros(width, self.num_labels, dtype=torch.float64, device=self.turned.device)
+def _unstandardised(rows: np.ndarray, bias: np.ndarray, scaler: StandardScaler) -> tuple[np.ndarray, np.ndarray]:
+    """Return weight and bias for features as they come."""
+    weight = rows / scaler.scale_
+    return weight, bias - weight @ scaler.mean_
 
-    def solve(self, strength: float, start: torch.Tensor) -> tuple[Solution, torch.Tensor]:
-        """The optimum for one strength, and its coordinates, from which the next one starts."""
-        begun = time.perf_counter()
-        # Curvature of the cross-entropy where all classes are equally likely: (1/K)(1 - 1/K) times the covariance.
-        flat = (1 / self.num_labels) * (1 - 1 / self.num_labels)
-        curvature = torch.cat([flat * self.spread + strength, self.spread.new_tensor([flat])])
-        scale = curvature.clamp_min(1e-8).rsqrt()[:, None]
-        theta = (start / scale).requires_grad_()
-        optimizer = torch.optim.LBFGS(
-            [theta],
-            max_iter=MAX_ITERATIONS,
-            tolerance_grad=TOLERANCE,
-            tolerance_change=1e-10,
-            history_size=20,
-            line_search_fn="strong_wolfe",
-        )
-        last = {"loss": 0.0}
 
-        def closure() -> torch.Tensor:
-            """The penalised loss at `theta`, its gradient left there, as `torch.optim.LBFGS` asks for it."""
-            optimizer.zero_grad()
-            turned = theta * scale
-            logits = torch.addmm(turned[-1].float(), self.turned, turned[:-1].float())
-            loss = cross_entropy(logits, self.labels)
-            last["loss"] = loss.item()
-            total = loss.double() + strength / 2 * turned[:-1].square().sum()
-            total.backward()
-            return total
+def _with_absent_classes(
+    weight: np.ndarray, bias: np.ndarray, classes: np.ndarray, num_labels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Add rows for classes without examples, whose logits are never the largest.
 
-        optimizer.step(closure)
-        turned = (theta * scale).detach()
-        weight = (self.turn @ turned[:-1]).T
-        bias = turned[-1] - weight @ self.mean
-        return (
-            Solution(
-                strength,
-                weight.cpu().numpy(),
-                bias.cpu().numpy(),
-                last["loss"],
-                int(optimizer.state[theta]["n_iter"]),
-                time.perf_counter() - begun,
-            ),
-            turned,
+    Their optimum is a bias of minus infinity. The rows of the others have a mean of zero after centring, so the
+    largest of their logits is at least the mean of their biases.
+    """
+    all_weights = np.zeros((num_labels, weight.shape[1]))
+    all_biases = np.full(num_labels, bias.min() - ABSENT_MARGIN)
+    all_weights[classes] = weight - weight.mean(axis=0)
+    all_biases[classes] = bias
+    return all_weights, all_biases
+
+
+def _warn(solutions: Sequence[Solution]) -> None:
+    failed = [f"{solution.strength:g}" for solution in solutions if not solution.converged]
+    if failed:
+        say(
+            f"warning: the logistic regression did not converge for strengths {', '.join(failed)}: treat their "
+            "accuracy with caution, and leave them out of --strengths or use --solver trainer"
         )

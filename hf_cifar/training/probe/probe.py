@@ -1,4 +1,4 @@
-"""The linear probe: frozen features, a head by one of two solvers, and the head back in the model."""
+"""The linear probe: frozen features, a head fitted by one of two solvers and installed in the model."""
 
 import time
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ EVAL_BATCH_SIZE = 1024
 
 
 RESERVED = {
-    name: "the probe computes in float32, as what pipeline answers is computed"
+    name: "the probe computes in float32, like pipeline"
     for name in ("bf16", "fp16", "bf16_full_eval", "fp16_full_eval")
 } | {
     "label_smoothing_factor": "only fine-tuning smooths labels",
@@ -42,15 +42,15 @@ RESERVED = {
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What a probe came to; the head is in the model.
+    """The outcome of a probe; the head is installed in the model.
 
     Attributes:
         validation_logits, test_logits: float32 [n, labels], of the model with its new head.
-        chosen: the learning rate, or the strength, that was best on validation.
+        chosen: learning rate or strength that is best on validation.
         epochs: passes over the training features; None for lbfgs.
-        head_seconds: spent on the head, features not counted.
-        images_read: for each part, how many images went through the backbone to make cached features.
-        feature_seconds: spent on that.
+        head_seconds: spent on the head, without features.
+        images_read: for each part, the number of images passed through the backbone to fill the cache.
+        feature_seconds: spent on features.
     """
 
     validation_logits: np.ndarray
@@ -63,17 +63,17 @@ class ProbeResult:
 
 
 class Probe:
-    """One probe of one model on one dataset.
+    """Linear probe of one model on one dataset.
 
     Args:
-        config: of the run; how is said by its part `probe`.
-        model: the classifier; its backbone stays as it is, bit for bit, and its head is replaced.
-        processor: what the images go through.
-        splits: the head is fitted on train and chosen on validation; test is looked at once, at the end.
+        config: of the run; its part `probe` says how.
+        model: classifier; its backbone stays bit-identical, and its head is replaced.
+        processor: image processor of the model.
+        splits: the head is fitted on train and chosen on validation; test is used once, at the end.
         folder: for checkpoints and history.
 
     Raises:
-        InputError: training arguments that do not exist or do not fit.
+        InputError: unknown or unsuitable training arguments.
     """
 
     def __init__(
@@ -94,10 +94,10 @@ class Probe:
         self.feature_seconds = 0.0
 
     def run(self, resume: bool) -> ProbeResult:
-        """Fit the head, put it into the model, and measure validation and test.
+        """Fit the head, install it in the model, and predict validation and test.
 
         Args:
-            resume: go on from the last checkpoint, where there is one.
+            resume: continue from the last checkpoint, if there is one.
         """
         solve = self._by_trainer if self.config.solver == "trainer" else self._by_lbfgs
         validation = self._features("validation")
@@ -167,16 +167,16 @@ class Probe:
         best = best_of(scores)
         heads.install(best, self.model)
         seconds = time.perf_counter() - start
-        for number, rate in enumerate(rates):
-            mark = "  <- kept" if number == best and len(rates) > 1 else ""
-            say(f"learning rate {rate:<8g} validation accuracy {scores[number][0]:.2%}{mark}")
+        for index, rate in enumerate(rates):
+            kept = "  <- kept" if index == best and len(rates) > 1 else ""
+            say(f"learning rate {rate:<8g} validation accuracy {scores[index][0]:.2%}{kept}")
         return {"learning_rate": rates[best]}, float(state.epoch or 0), seconds
 
     def _by_lbfgs(self, validation: Features, resume: bool) -> tuple[dict[str, float], None, float]:
         train = self._features("train")
         layer = head(self.model)
         start = time.perf_counter()
-        solutions = solve_path(train[:], train.labels, layer.out_features, self.config.strengths, self.arguments.device)
+        solutions = solve_path(train[:], train.labels, layer.out_features, self.config.strengths)
         held_out = validation[:]
         scores = [score(solution.logits(held_out), validation.labels) for solution in solutions]
         best = best_of(scores)
@@ -184,6 +184,7 @@ class Probe:
             {
                 "strength": solution.strength,
                 "iterations": solution.iterations,
+                "converged": int(solution.converged),
                 "seconds": round(solution.seconds, 3),
                 "loss": solution.train_loss,
                 "validation_accuracy": accuracy,
@@ -194,17 +195,17 @@ class Probe:
         write_history(self.folder.history, rows)
         layer.install(torch.from_numpy(solutions[best].weight), torch.from_numpy(solutions[best].bias))
         seconds = time.perf_counter() - start
-        for number, solution in enumerate(solutions):
-            mark = "  <- kept" if number == best else ""
+        for index, solution in enumerate(solutions):
+            kept = "  <- kept" if index == best else ""
             say(
-                f"strength {solution.strength:<8g} validation accuracy {scores[number][0]:.2%}, "
-                f"{solution.iterations} iterations{mark}"
+                f"strength {solution.strength:<8g} validation accuracy {scores[index][0]:.2%}, "
+                f"{solution.iterations} iterations{kept}"
             )
         return {"strength": solutions[best].strength}, None, seconds
 
     @torch.inference_mode()
     def _logits(self, features: Features) -> np.ndarray:
-        """What the model answers for images with these features: its own head on them."""
+        """Return the logits of the model's own head for these features."""
         layer = head(self.model)
         batches = [
             layer(torch.from_numpy(features[first : first + EVAL_BATCH_SIZE]).to(self.model.device)).cpu().numpy()
@@ -214,10 +215,10 @@ class Probe:
 
 
 def probe_arguments(config: RunConfig, folder: StageFolder) -> TrainingArguments:
-    """The `TrainingArguments` of a probe.
+    """Return the `TrainingArguments` of a probe.
 
     Raises:
-        InputError: some that do not exist or do not fit.
+        InputError: an argument is unknown, reserved or does not fit.
     """
     given = dict(config.probe.training)
     arguments = training_arguments(
@@ -226,7 +227,7 @@ def probe_arguments(config: RunConfig, folder: StageFolder) -> TrainingArguments
         config.seed,
         RESERVED,
         per_device_eval_batch_size=EVAL_BATCH_SIZE,
-        # A rate given by hand means the textbook's loop; the grid's heads all profit from a schedule.
+        # A single rate given by hand asks for the textbook loop; the heads of a grid all profit from a schedule.
         lr_scheduler_type="constant" if "learning_rate" in given else "cosine",
     )
     if config.probe.features == "online" and "dataloader_num_workers" not in given:

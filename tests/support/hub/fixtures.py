@@ -111,8 +111,7 @@ class Line:
 def line(server, tmp_path_factory):
     made = Line(server, tmp_path_factory.mktemp("line"))
     yield made
-    made.line.server.stdin.close()
-    made.line.server.wait()
+    made.line.close()
 
 
 @pytest.fixture(scope="session")

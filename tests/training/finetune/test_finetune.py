@@ -19,6 +19,7 @@ from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import load_source
 from hf_cifar.data.splits import make_splits
 from hf_cifar.errors import InputError, TrainingError
+from hf_cifar.evaluation.validation_metrics import validation_metrics
 from hf_cifar.stages.train import run
 from hf_cifar.training.finetune import finetune as finetune_module
 from hf_cifar.training.finetune.finetune import Finetune
@@ -350,9 +351,11 @@ def test_what_chooses_refuses_the_test_split(configure, probe):
     splits = make_splits(source, config.data, config.seed)
     start = find_start(config, source.label_names)
     with pytest.raises(ValueError, match="the best epoch must be chosen on validation, never on test"):
-        Finetune(config, start, start.processor, splits.train, splits.test, source.label_names, None)
+        Finetune(
+            config, start, start.processor, splits.train, splits.test, source.label_names, None, validation_metrics
+        )
     with pytest.raises(ValueError, match="never on test"):
-        choose_strength(start.load(), start.processor, {}, {}, splits.test, print)
+        choose_strength(start.model, start.processor, {}, {}, splits.test)
 
 
 def test_early_stopping_stops_after_its_patience(configure, tmp_path):
@@ -589,10 +592,10 @@ def test_arguments_of_both_stages_are_checked_before_the_first(configure, tmp_pa
 def test_a_damaged_best_checkpoint_is_named(configure, monkeypatch):
     choose = Finetune._choose
 
-    def damaged(self, model, state):
+    def damaged(self, state):
         path = self.folder.checkpoints / f"checkpoint-{state.best_global_step}" / "model.safetensors"
         save_file({"x": torch.zeros(1)}, path)
-        return choose(self, model, state)
+        return choose(self, state)
 
     monkeypatch.setattr(finetune_module.Finetune, "_choose", damaged)
     with pytest.raises(TrainingError, match="is gone or damaged"):

@@ -1,0 +1,29 @@
+"""The metrics that `Trainer` computes on validation after every epoch of fine-tuning."""
+
+import numpy as np
+from scipy.special import log_softmax
+from transformers import EvalPrediction
+
+from hf_cifar.evaluation.metrics import Accuracy, MacroF1
+
+
+def validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """Compute accuracy, macro F1 and mean cross-entropy in nats; made to be `compute_metrics` of a `Trainer`.
+
+    Args:
+        prediction: logits, float [n, labels], and labels, int64 [n].
+
+    Returns:
+        `accuracy`, `f1_macro` and `nll`, which is infinite for logits that are not finite.
+    """
+    logits, labels = prediction.predictions, prediction.label_ids
+    assert not isinstance(logits, tuple) and not isinstance(labels, tuple)
+    answers = {"predictions": logits.argmax(axis=1), "references": labels}
+    nll = float("inf")
+    if np.isfinite(logits).all():
+        nll = float(-log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean())
+    return {
+        **Accuracy(keep_in_memory=True).compute(**answers),
+        **MacroF1(keep_in_memory=True).compute(**answers, num_labels=logits.shape[1]),
+        "nll": nll,
+    }
