@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from hf_cifar.config.fields import flag
-from hf_cifar.config.run_config import TRAIN_BATCH_SIZE
+from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
 from hf_cifar.data.loader import PADDING_LABEL, TrainBatches, as_is
 from hf_cifar.errors import InputError, Interrupted, unknown_name
 from hf_cifar.training.checkpoints import KEEP, CheckpointCallback, Saved

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from hf_cifar.models.anatomy import find_layers, layer_groups, layers_outside
 from hf_cifar.models.predict import predict_logits
 from hf_cifar.models.weights import put_weights
 from hf_cifar.run.stage_folder import StageFolder
+from hf_cifar.run.train_summary import Chosen
 from hf_cifar.training.callbacks import EarlyStoppingCallback, EpochCallback, HistoryCallback, ProgressCallback
 from hf_cifar.training.checkpoints import checkpoint_of, last_checkpoint, read_state
 from hf_cifar.training.finetune.arguments import finetune_arguments
@@ -57,7 +58,7 @@ class FinetuneResult:
 
     model: PreTrainedModel
     validation_logits: np.ndarray
-    chosen: dict[str, float]
+    chosen: Chosen
     epochs: float
     seconds: float
     trainable_parameters: int
@@ -125,7 +126,7 @@ class Finetune:
         """Return the training images with their augmentation, as the network sees them."""
         augmentation, seed = self.config.augmentation, self.config.seed
         transform = Transform(
-            self.processor, self.config.augment["finetune"], seed, random_erasing=augmentation.random_erasing
+            self.processor, self.config.augment("finetune"), seed, random_erasing=augmentation.random_erasing
         )
         mixing = None
         if augmentation.mixup or augmentation.cutmix:
@@ -150,14 +151,14 @@ class Finetune:
         chosen = self._choose(state)
         seconds = time.perf_counter() - begun
         after = self._validate("predicting validation")
-        name = f"validation_{self.options.selection_metric}"
-        if not is_at_least(after[1], before[1], self.options.selection_metric):
+        metric = self.options.selection_metric
+        if not is_at_least(after[1], before[1], metric):
             say(
-                f"no epoch is as good on validation as the start, which is kept: {name.replace('_', ' ')} "
-                f"{before[1]:.4f}, after epoch {chosen['epoch']:g} {after[1]:.4f}; try a lower --learning-rate"
+                f"warning: no epoch is as good on validation as the start, which is kept: {metric} {before[1]:.4f}, "
+                f"after epoch {chosen.epoch:g} {after[1]:.4f}; try a lower --learning-rate"
             )
             put_weights(self.model, self.snapshot.weights)
-            after, chosen = before, {"epoch": 0, "step": 0, name: before[1]}
+            after, chosen = before, Chosen(epoch=0.0, step=0, metric=metric, value=before[1])
         return FinetuneResult(
             self.model,
             after[0],
@@ -250,7 +251,7 @@ class Finetune:
         report_groups(self.folder.path / "parameter_groups.csv", groups, starts[0] if starts else {})
         return groups
 
-    def _choose(self, state: TrainerState) -> dict[str, float]:
+    def _choose(self, state: TrainerState) -> Chosen:
         """Load the weights of the best epoch, interpolated with the start's if asked for, and describe the choice."""
         metric = self.options.selection_metric
         best = best_epoch(state)
@@ -258,7 +259,7 @@ class Finetune:
             raise TrainingError(f"no epoch has a validation {metric}: train for at least one")
         checkpoint = checkpoint_of(self.folder.checkpoints, best.step)
         end = load_average(checkpoint) if self.options.ema else checkpoint_weights(self.model, checkpoint)
-        chosen = {"epoch": best.epoch, "step": best.step, f"validation_{metric}": best.metric}
+        chosen = Chosen(epoch=best.epoch, step=best.step, metric=metric, value=best.metric)
         say(f"best epoch: {best.epoch:g}, validation {metric} {best.metric:.4f}")
         if self.options.interpolate != "none":
             end = {name: value.to(self.model.device) for name, value in end.items()}
@@ -269,7 +270,7 @@ class Finetune:
                 else float(self.options.interpolate)
             )
             end = interpolate(start, end, strength)
-            chosen["interpolation"] = strength
+            chosen = replace(chosen, interpolation=strength)
         put_weights(self.model, end)
         return chosen
 

@@ -1,20 +1,21 @@
 """The network that fine-tuning starts from: a probe, a saved model or the pretrained one. Only weights are taken."""
 
-import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, PreTrainedModel
+import numpy as np
+from transformers import PreTrainedModel
 
-from hf_cifar.config.locate import locate_model, locate_start
-from hf_cifar.config.parts import ModelConfig
-from hf_cifar.config.run_config import RunConfig
+from hf_cifar.config.locate import Location, locate_start
+from hf_cifar.data.content import image_hashes
 from hf_cifar.data.splits import Splits
 from hf_cifar.models.anatomy import head
 from hf_cifar.models.base_model import metrics_beside
 from hf_cifar.models.build import build_model
-from hf_cifar.run.stage_folder import METRICS_FILE, SPLITS_FILE
+from hf_cifar.models.pretrained import load_config
+from hf_cifar.run.origins import StartKind, StartOrigin, WeightsOrigin
+from hf_cifar.run.resolve import Request
+from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.utils.progress import say
 
 
@@ -23,8 +24,8 @@ class Start:
     """The start of fine-tuning.
 
     Attributes:
-        origin: description of it.
-        weights: description of where the weights come from; the `model` of `metrics.json`.
+        origin: what it is.
+        weights: where the weights come from.
         base_model: Hub id that the weights go back to, or None.
         trained_head: whether the head has been trained for these labels.
         unused: whether the model has parameters that its output does not depend on; known with several processes only.
@@ -32,8 +33,8 @@ class Start:
         model: the network, float32, on the CPU. It is built once per stage, and trained in place.
     """
 
-    origin: str
-    weights: str
+    origin: StartOrigin
+    weights: WeightsOrigin
     base_model: str | None
     trained_head: bool
     unused: bool
@@ -41,61 +42,57 @@ class Start:
     model: PreTrainedModel
 
 
-def find_start(config: RunConfig, label_names: list[str]) -> Start:
+def find_start(request: Request, label_names: list[str]) -> Start:
     """Build what `--from` names, else this run's probe, else the pretrained model.
 
     The head is new unless the model's labels are those of the dataset, in the same order.
 
     Raises:
-        InputError: there is nothing there, or it is not an image classifier.
+        InputError: it cannot be loaded, or is not an image classifier.
     """
-    probe = config.folder / "probe"
-    if config.finetune.from_ is not None:
-        origin = config.finetune.from_
-        model = replace(config.model, model=locate_start(origin).full_name, weights=None)
-    elif (probe / METRICS_FILE).is_file():
-        origin = f"this run's probe ({probe / 'model'})"
-        model = replace(config.model, model=str(probe / "model"), weights=None)
-    else:
-        origin, model = "the pretrained model", config.model
-    trained = _has_head_for(label_names, model)
-
-    built = build_model(model, label_names, config.seed)
+    config = request.config
+    origin, model, weights = _locate(request)
+    trained = weights is None and _has_head_for(label_names, model)
+    built = build_model(model, weights, config.model.image_size, label_names, config.seed)
     if not trained:
         head(built.model).renew(config.seed)
-        origin += ", with a new head"
+        origin = replace(origin, new_head=True)
     for remark in built.remarks:
         say(remark)
-    weights = metrics_beside(model.model).get("model", built.origin)
-    return Start(origin, weights, built.base_model, trained, built.unused, built.processor, built.model)
+    made_by = metrics_beside(model.name)
+    came_from = made_by.weights if made_by is not None and made_by.weights is not None else built.origin
+    return Start(origin, came_from, built.base_model, trained, built.unused, built.processor, built.model)
 
 
-def warn_of_leak(config: RunConfig, splits: Splits) -> None:
-    """Warn if validation images of this run were training images of the run that `--from` names."""
-    if config.finetune.from_ is None:
+def _locate(request: Request) -> tuple[StartOrigin, Location, Location | None]:
+    assert request.model is not None and request.start is not None
+    probe = StageFolder(request.folder / "probe")
+    if request.start is StartKind.CHECKPOINT:
+        return StartOrigin(request.start, request.config.finetune.from_), request.model, None
+    if request.start is StartKind.PROBE or ("probe" in request.config.stages and probe.metrics.is_file()):
+        return StartOrigin(StartKind.PROBE), locate_start(str(probe.path)), None
+    return StartOrigin(request.start), request.model, request.weights
+
+
+def warn_of_leak(request: Request, splits: Splits) -> None:
+    """Warn if validation or test images of this run were training images of the run that `--from` names."""
+    run = request.trained_by
+    trained = run.image_hashes("train") if run is not None else None
+    if run is None or trained is None:
         return
-    folder = Path(config.finetune.from_).expanduser().resolve()
-    files = [parent / SPLITS_FILE for parent in (folder, *folder.parents[:2])]
-    file = next((file for file in files if file.is_file()), None)
-    if file is None:
-        return
-    before = json.loads(file.read_text())["train"]
-    validation = splits.validation
-    same = set(before["rows"]) & set(validation.index.tolist())
-    if same and (before["split"], before.get("fingerprint")) == (validation.name, validation.fingerprint):
-        say(
-            f"warning: {len(same):,} of {len(validation):,} validation images were trained on by the run in "
-            f"{file.parent}: choices made on them are too optimistic; use the --seed of that run"
-        )
+    for name, images in (("validation", splits.validation), ("test", splits.test)):
+        seen = int(np.isin(image_hashes(images), trained).sum())
+        if seen:
+            effect = "what is chosen on them" if name == "validation" else "what is measured on them"
+            say(
+                f"warning: {seen:,} of {len(images):,} {name} images were trained on by the run in {run.folder}: "
+                f"{effect} is too optimistic; use the --seed of that run"
+            )
 
 
-def _has_head_for(label_names: list[str], config: ModelConfig) -> bool:
+def _has_head_for(label_names: list[str], location: Location) -> bool:
     """Return whether the logits of a saved model are those of the labels, in the same order."""
-    location = locate_model(config.model)
-    if location.kind == "torchvision" or config.weights is not None:
+    if location.kind == "torchvision":
         return False
-    try:
-        names = AutoConfig.from_pretrained(location.name, revision=location.revision or "main").id2label or {}
-    except (OSError, ValueError, ImportError):
-        return False  # `build_model` says what is wrong with it
+    names = load_config(location).id2label or {}
     return [names[index] for index in sorted(names)] == label_names

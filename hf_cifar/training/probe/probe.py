@@ -15,6 +15,7 @@ from hf_cifar.data.splits import Splits
 from hf_cifar.data.transforms import Transform
 from hf_cifar.models.anatomy import head
 from hf_cifar.run.stage_folder import StageFolder
+from hf_cifar.run.train_summary import Chosen
 from hf_cifar.training.callbacks import EpochCallback, HistoryCallback, ProgressCallback, write_history
 from hf_cifar.training.checkpoints import last_checkpoint
 from hf_cifar.training.freezing import FreezeCallback, freeze
@@ -25,6 +26,7 @@ from hf_cifar.training.probe.logistic import solve_path
 from hf_cifar.training.selection import best_of, score
 from hf_cifar.training.trainer import training_arguments
 from hf_cifar.utils.device import on_device
+from hf_cifar.utils.formatting import percent
 from hf_cifar.utils.progress import say
 
 EVAL_BATCH_SIZE = 1024
@@ -47,6 +49,7 @@ class ProbeResult:
     Attributes:
         validation_logits, test_logits: float32 [n, labels], of the model with its new head.
         chosen: learning rate or strength that is best on validation.
+        trainable_parameters: of the head.
         epochs: passes over the training features; None for lbfgs.
         head_seconds: spent on the head, without features.
         images_read: for each part, the number of images passed through the backbone to fill the cache.
@@ -55,7 +58,8 @@ class ProbeResult:
 
     validation_logits: np.ndarray
     test_logits: np.ndarray
-    chosen: dict[str, float]
+    chosen: Chosen
+    trainable_parameters: int
     epochs: float | None
     head_seconds: float
     images_read: dict[str, int]
@@ -107,6 +111,7 @@ class Probe:
             self._logits(validation),
             self._logits(test),
             chosen,
+            head(self.model).num_parameters,
             epochs,
             seconds,
             self.images_read,
@@ -126,7 +131,7 @@ class Probe:
         )
         return features
 
-    def _by_trainer(self, validation: Features, resume: bool) -> tuple[dict[str, float], float, float]:
+    def _by_trainer(self, validation: Features, resume: bool) -> tuple[Chosen, float, float]:
         given = self.config.training.get("learning_rate")
         rates = self.config.learning_rates if given is None else [float(given)]
         layer = head(self.model)
@@ -140,7 +145,7 @@ class Probe:
         if self.config.features == "online":
             transform = Transform(
                 self.processor,
-                self.run_config.augment["probe"],
+                self.run_config.augment("probe"),
                 self.run_config.seed,
                 random_erasing=self.run_config.augmentation.random_erasing,
             )
@@ -169,10 +174,10 @@ class Probe:
         seconds = time.perf_counter() - start
         for index, rate in enumerate(rates):
             kept = "  <- kept" if index == best and len(rates) > 1 else ""
-            say(f"learning rate {rate:<8g} validation accuracy {scores[index][0]:.2%}{kept}")
-        return {"learning_rate": rates[best]}, float(state.epoch or 0), seconds
+            say(f"learning rate {rate:<8g} validation accuracy {percent(scores[index][0], len(validation))}{kept}")
+        return Chosen(learning_rate=rates[best]), float(state.epoch or 0), seconds
 
-    def _by_lbfgs(self, validation: Features, resume: bool) -> tuple[dict[str, float], None, float]:
+    def _by_lbfgs(self, validation: Features, resume: bool) -> tuple[Chosen, None, float]:
         train = self._features("train")
         layer = head(self.model)
         start = time.perf_counter()
@@ -198,10 +203,10 @@ class Probe:
         for index, solution in enumerate(solutions):
             kept = "  <- kept" if index == best else ""
             say(
-                f"strength {solution.strength:<8g} validation accuracy {scores[index][0]:.2%}, "
+                f"strength {solution.strength:<8g} validation accuracy {percent(scores[index][0], len(validation))}, "
                 f"{solution.iterations} iterations{kept}"
             )
-        return {"strength": solutions[best].strength}, None, seconds
+        return Chosen(strength=solutions[best].strength), None, seconds
 
     @torch.inference_mode()
     def _logits(self, features: Features) -> np.ndarray:
