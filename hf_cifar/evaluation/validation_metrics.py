@@ -1,10 +1,10 @@
 """The metrics that `Trainer` computes on validation after every epoch of fine-tuning."""
 
 import numpy as np
-from scipy.special import log_softmax
 from transformers import EvalPrediction
 
 from hf_cifar.evaluation.metrics import Accuracy, MacroF1
+from hf_cifar.utils.logits import negative_log_likelihoods
 
 
 def validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
@@ -21,7 +21,7 @@ def validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
     answers = {"predictions": logits.argmax(axis=1), "references": labels}
     nll = float("inf")
     if np.isfinite(logits).all():
-        nll = float(-log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean())
+        nll = float(negative_log_likelihoods(logits, labels).mean())
     return {
         **Accuracy(keep_in_memory=True).compute(**answers),
         **MacroF1(keep_in_memory=True).compute(**answers, num_labels=logits.shape[1]),

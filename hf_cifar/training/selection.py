@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import log_softmax
+
+from hf_cifar.utils.logits import negative_log_likelihoods
 
 # The metrics of `--selection-metric`, and whether a higher value is better.
 GREATER_IS_BETTER = {"accuracy": True, "f1_macro": True, "nll": False}
@@ -18,8 +19,8 @@ def score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """
     if not np.isfinite(logits).all():
         return 0.0, float("inf")
-    nll = -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean()
-    return float((logits.argmax(axis=1) == labels).mean()), float(nll)
+    accuracy = (logits.argmax(axis=1) == labels).mean()
+    return float(accuracy), float(negative_log_likelihoods(logits, labels).mean())
 
 
 def best_of(scores: Sequence[tuple[float, float]]) -> int:
