@@ -1,1 +1,1 @@
-"""What a model is worth: metrics from one pass of predictions."""
+"""Metrics of one pass of predictions, and the figures, reports and comparisons made of them."""

@@ -1,4 +1,4 @@
-"""What is left behind of a split that was predicted: tables, example images, pictures and the report."""
+"""Save what a stage leaves of an evaluated split: tables, example images, figures, report and metrics."""
 
 from typing import Any
 
@@ -8,16 +8,17 @@ from transformers import PreTrainedModel
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.evaluation.compute_metrics import save_predictions
 from hf_cifar.evaluation.examples import save_examples
-from hf_cifar.evaluation.figures import save_figures
-from hf_cifar.evaluation.mistakes import mistakes, suspected_label_errors, write_images_table
+from hf_cifar.evaluation.figures.collection import save_figures
+from hf_cifar.evaluation.image_table import image_rows, write_image_table
+from hf_cifar.evaluation.mistakes import mistakes, suspected_label_errors
 from hf_cifar.evaluation.report.report import write_report
 from hf_cifar.run.stage_folder import StageFolder
-from hf_cifar.utils.files import write_json
+from hf_cifar.run.stage_metrics import StageMetrics
 
 
-def record(
+def save_artifacts(
     folder: StageFolder,
-    metrics: dict[str, Any],
+    metrics: StageMetrics,
     logits: np.ndarray,
     images: LabeledImages,
     model: PreTrainedModel,
@@ -27,24 +28,29 @@ def record(
 
     Args:
         folder: of the stage; its history, where there is one, is drawn.
-        metrics: the content of metrics.json.
+        metrics: of the stage.
         logits: float32 [n, labels].
         images: the n images, with labels of the model.
-        model: what made the logits, in eval mode, with its label names.
+        model: that computed the logits, in eval mode, with its label names.
         processor: the image processor that is saved with it.
+
+    Raises:
+        CorruptImageError: an image that is to be shown cannot be read any more.
     """
-    names = label_names(model)
-    labels, index = images.targets, images.index
-    save_predictions(folder.predictions, logits, labels, index)
-    write_images_table(folder.mistakes, mistakes(logits, labels), logits, labels, index, names)
-    write_images_table(folder.label_errors, suspected_label_errors(logits, labels), logits, labels, index, names)
+    names, labels = label_names(model), images.targets
+    save_predictions(folder.predictions, logits, labels, images.index)
+    for path, positions in (
+        (folder.mistakes, mistakes(logits, labels)),
+        (folder.label_errors, suspected_label_errors(logits, labels)),
+    ):
+        write_image_table(path, image_rows(positions, logits, labels, images.index, names))
     save_examples(folder.examples, model, processor, images, names)
     save_figures(folder, metrics, images)
     write_report(folder, metrics)
-    write_json(folder.metrics, metrics)
+    metrics.write(folder.metrics)
 
 
 def label_names(model: PreTrainedModel) -> list[str]:
-    """What a model calls its classes, in their order."""
+    """Return the class names of a model in the order of its logits."""
     names: dict[Any, str] = dict(model.config.id2label or {})
-    return [names[number] for number in sorted(names)]
+    return [names[index] for index in sorted(names)]

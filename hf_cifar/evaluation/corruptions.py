@@ -1,13 +1,13 @@
-"""Corruptions of an image in five severities, made on the fly.
+"""Image corruptions at five severities, computed on the fly.
 
-The kinds follow CIFAR-10-C and ImageNet-C (Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to
-Common Corruptions and Perturbations", 2019). The numbers do not: CIFAR-10-C is a set of published arrays, made from
-the original CIFAR-10 test images. Here any image is corrupted as it is, at its own size, with parameters of this
-package, and by 11 kinds instead of 15 (no glass or zoom blur, snow, frost or elastic transform; saturate is one of
-CIFAR-10-C's extras). Accuracies on the two must not be compared.
+The corruptions follow CIFAR-10-C and ImageNet-C (Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to
+Common Corruptions and Perturbations", 2019), the parameters do not: CIFAR-10-C is a published set of arrays, made from
+the CIFAR-10 test images. Here any image is corrupted at its own size, with parameters of this package, by 11
+corruptions instead of 15 (no glass or zoom blur, snow, frost or elastic transform; saturate is one of CIFAR-10-C's
+extras). Accuracies on the two are not comparable.
 
-Lengths are fractions of the image's shorter side, so that a severity looks alike on 32 and on 224 pixels. Noise and
-JPEG work on single pixels and blocks of 8: where a processor makes a large photograph small, they fade.
+Lengths are fractions of the image's shorter side, so that a severity looks alike at 32 and at 224 pixels. Noise and
+JPEG act on single pixels and on blocks of 8: they fade where the processor scales a large photograph down.
 """
 
 import io
@@ -19,30 +19,30 @@ from PIL import Image, ImageEnhance
 from scipy.signal import fftconvolve
 
 SEVERITIES = (1, 2, 3, 4, 5)
-# A larger image is pixelated as one of this side would be; otherwise the network's own resize would undo it.
+# Larger images are pixelated like one of this side; otherwise the resize of the processor would undo it.
 PIXELATED_SIDE = 224
 OCTAVES = 5
-FOG = 0.9  # how bright it is
-# Points a pixel at which a blur is sampled: its kernel is right to less than that.
-FINE = 16
+FOG_BRIGHTNESS = 0.9
+# Samples a pixel from which the kernel of a blur is computed.
+OVERSAMPLING = 16
 
 
 def corrupt(image: Image.Image, name: str, severity: int, seed: int, row: int) -> Image.Image:
-    """One corruption of an image; what is drawn depends on these arguments alone.
+    """Corrupt an image; random draws depend on these arguments alone.
 
     Args:
         image: RGB, of any size.
         name: a key of `CORRUPTIONS`.
         severity: 1 to 5.
         seed: of the run.
-        row: the number of the image in its split.
+        row: of the image in its split.
 
     Returns:
-        An RGB image of the same size. From 32 pixels on, each severity is on average further from `image` than the one
-        before, in squared distance; what has no colour cannot be saturated, and what is flat not blurred.
+        An RGB image of the same size. From 32 pixels on, the mean squared distance to `image` grows with the severity,
+        except that grey images cannot be saturated and uniform ones cannot be blurred.
 
     Raises:
-        ValueError: no such corruption or severity, or the image is not RGB.
+        ValueError: unknown corruption or severity, or the image is not RGB.
     """
     if name not in CORRUPTIONS:
         raise ValueError(f"unknown corruption {name!r}: known: {', '.join(CORRUPTIONS)}")
@@ -50,32 +50,32 @@ def corrupt(image: Image.Image, name: str, severity: int, seed: int, row: int) -
         raise ValueError(f"severity is {severity}: it must be one of 1 to 5")
     if image.mode != "RGB":
         raise ValueError(f"the image is {image.mode}, not RGB")
-    change, levels = CORRUPTIONS[name]
-    # By the name and not its place, so that another corruption leaves the draws of this one as they are.
+    function, parameters = CORRUPTIONS[name]
+    # Seeded by the name, not its position, so that adding a corruption leaves the draws of the others as they are.
     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), severity, row])
-    return change(image, levels[severity - 1], rng)
+    return function(image, parameters[severity - 1], rng)
 
 
 def corruptions_of(image: Image.Image, seed: int, row: int) -> Iterator[Image.Image]:
-    """An image in every corruption, and each in every severity, in the order of `CORRUPTIONS`."""
+    """Yield an image in every corruption at every severity, in the order of `CORRUPTIONS`."""
     for name in CORRUPTIONS:
         for severity in SEVERITIES:
             yield corrupt(image, name, severity, seed, row)
 
 
 def _gaussian_noise(image: Image.Image, deviation: float, rng: np.random.Generator) -> Image.Image:
-    """Noise of a standard deviation (of the whole range) on every value."""
+    """Add Gaussian noise; the standard deviation is a fraction of the value range."""
     pixels = _floats(image)
     return _image(pixels + deviation * rng.standard_normal(pixels.shape, dtype=np.float32))
 
 
 def _shot_noise(image: Image.Image, photons: float, rng: np.random.Generator) -> Image.Image:
-    """Counting noise, where white is so many photons."""
+    """Draw each value from a Poisson distribution in which white has a mean of `photons`."""
     return _image((rng.poisson(_floats(image) * photons) / photons).astype(np.float32))
 
 
 def _impulse_noise(image: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
-    """A share of all values set to nothing or to full, as likely as not."""
+    """Set a share of all values to the minimum or the maximum, with equal probability."""
     pixels = np.array(image)
     draws = rng.random(pixels.shape, dtype=np.float32)
     pixels[draws < share / 2] = 0
@@ -84,37 +84,40 @@ def _impulse_noise(image: Image.Image, share: float, rng: np.random.Generator) -
 
 
 def _defocus_blur(image: Image.Image, fraction: float, rng: np.random.Generator) -> Image.Image:
-    """Each point spread over a disk of this fraction of the side, and 0.6 pixels, as radius."""
+    """Convolve with a disk whose radius is this fraction of the side plus 0.6 pixels."""
     radius = 0.6 + fraction * min(image.size)
     reach = int(np.ceil(radius))
-    fine = (np.arange((2 * reach + 1) * FINE) + 0.5) / FINE - reach - 0.5
-    inside = fine[:, None] ** 2 + fine[None, :] ** 2 <= radius**2
-    return _blurred(image, inside.reshape(2 * reach + 1, FINE, 2 * reach + 1, FINE).sum((1, 3)))
+    side = 2 * reach + 1
+    samples = (np.arange(side * OVERSAMPLING) + 0.5) / OVERSAMPLING - reach - 0.5
+    inside = samples[:, None] ** 2 + samples[None, :] ** 2 <= radius**2
+    return _blurred(image, inside.reshape(side, OVERSAMPLING, side, OVERSAMPLING).sum((1, 3)))
 
 
 def _motion_blur(image: Image.Image, fraction: float, rng: np.random.Generator) -> Image.Image:
-    """Each point spread over a line of this fraction of the side, and a pixel, in a random direction."""
+    """Convolve with a line in a random direction whose length is this fraction of the side plus one pixel."""
     length = 1 + fraction * min(image.size)
     angle = rng.uniform(0, np.pi)
-    along = np.linspace(-length / 2, length / 2, int(np.ceil(length)) * FINE)
+    along = np.linspace(-length / 2, length / 2, int(np.ceil(length)) * OVERSAMPLING)
     reach = int(np.ceil(length / 2))
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1))
-    np.add.at(kernel, tuple(np.rint(along * turn).astype(int) + reach for turn in (np.sin(angle), np.cos(angle))), 1)
+    np.add.at(
+        kernel, tuple(np.rint(along * direction).astype(int) + reach for direction in (np.sin(angle), np.cos(angle))), 1
+    )
     return _blurred(image, kernel)
 
 
 def _fog(image: Image.Image, density: float, rng: np.random.Generator) -> Image.Image:
-    """Light grey in front of the image, thicker here than there: a random field of octaves, each half as strong."""
+    """Blend with light grey by a random density field: a sum of octaves, each of half the amplitude."""
     field = np.zeros((image.height, image.width), dtype=np.float32)
     for octave in range(OCTAVES):
         grid = Image.fromarray(rng.random((2**octave + 1, 2**octave + 1), dtype=np.float32))
         field += np.asarray(grid.resize(image.size, Image.Resampling.BICUBIC)) / 2 ** (octave + 1)
     clear = np.exp(-density * (0.5 + field))[..., None]
-    return _image(_floats(image) * clear + FOG * (1 - clear))
+    return _image(_floats(image) * clear + FOG_BRIGHTNESS * (1 - clear))
 
 
 def _brightness(image: Image.Image, light: float, rng: np.random.Generator) -> Image.Image:
-    """The value (of hue, saturation and value) raised by a part of the range; black becomes grey."""
+    """Raise the value (of HSV) by a fraction of the range; black becomes grey."""
     pixels = _floats(image)
     value = pixels.max(axis=2, keepdims=True)
     raised = np.minimum(value + light, 1)
@@ -122,32 +125,32 @@ def _brightness(image: Image.Image, light: float, rng: np.random.Generator) -> I
 
 
 def _contrast(image: Image.Image, factor: float, rng: np.random.Generator) -> Image.Image:
-    """Everything nearer to the image's mean brightness."""
+    """Scale the contrast around the mean brightness of the image."""
     return ImageEnhance.Contrast(image).enhance(factor)
 
 
 def _saturate(image: Image.Image, factor: float, rng: np.random.Generator) -> Image.Image:
-    """Colours further from grey."""
+    """Scale the colour saturation."""
     return ImageEnhance.Color(image).enhance(factor)
 
 
 def _pixelate(image: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
-    """Fewer, larger pixels: this share of the image's, or of one whose shorter side is 224."""
+    """Downsample to this share of the resolution, of 224 pixels at most, and upsample by nearest neighbour."""
     share *= min(1, PIXELATED_SIDE / min(image.size))
     coarse = image.resize([max(1, round(side * share)) for side in image.size], Image.Resampling.BOX)
     return coarse.resize(image.size, Image.Resampling.NEAREST)
 
 
 def _jpeg(image: Image.Image, quality: float, rng: np.random.Generator) -> Image.Image:
-    """Through JPEG of a quality, with half the resolution for colours."""
+    """Compress as JPEG of this quality with 4:2:0 chroma subsampling."""
     file = io.BytesIO()
     image.save(file, "JPEG", quality=int(quality), subsampling="4:2:0")
-    with Image.open(file) as found:
-        return found.convert("RGB")
+    with Image.open(file) as compressed:
+        return compressed.convert("RGB")
 
 
 def _blurred(image: Image.Image, kernel: np.ndarray) -> Image.Image:
-    """The image convolved with a kernel of odd sides; beyond the edges it is mirrored."""
+    """Convolve an image with a kernel of odd sides, mirrored at its borders."""
     reach = len(kernel) // 2
     padded = np.pad(_floats(image), ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
     weights = (kernel / kernel.sum()).astype(np.float32)[..., None]
@@ -155,16 +158,17 @@ def _blurred(image: Image.Image, kernel: np.ndarray) -> Image.Image:
 
 
 def _floats(image: Image.Image) -> np.ndarray:
-    """float32 [height, width, 3], in [0, 1]."""
+    """Return float32 [height, width, 3] in [0, 1]."""
     return np.asarray(image, dtype=np.float32) / 255
 
 
 def _image(pixels: np.ndarray) -> Image.Image:
+    """Return float [height, width, 3] in [0, 1] as an image; values outside are clipped."""
     return Image.fromarray(np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
 
 
-_Change = Callable[[Image.Image, float, np.random.Generator], Image.Image]
-CORRUPTIONS: dict[str, tuple[_Change, tuple[float, float, float, float, float]]] = {
+_Corruption = Callable[[Image.Image, float, np.random.Generator], Image.Image]
+CORRUPTIONS: dict[str, tuple[_Corruption, tuple[float, float, float, float, float]]] = {
     "gaussian_noise": (_gaussian_noise, (0.04, 0.07, 0.10, 0.14, 0.20)),
     "shot_noise": (_shot_noise, (250, 120, 60, 30, 15)),
     "impulse_noise": (_impulse_noise, (0.01, 0.02, 0.04, 0.07, 0.12)),

@@ -1,226 +1,121 @@
-"""What a report says: sentences, and rows of tables, from the content of metrics.json."""
+"""Sentences and names of the report, from typed metrics."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from hf_cifar.evaluation.calibration import mean_confidence
+from hf_cifar.run.split_metrics import SplitMetrics
+from hf_cifar.run.stage_metrics import Robustness, StageMetrics
+from hf_cifar.run.train_summary import Augmentation, Chosen
+from hf_cifar.utils.formatting import error, listed, number, percent
 
-from hf_cifar.evaluation.figures.confusion import MAX_NAMED
-from hf_cifar.evaluation.figures.per_class import recall_interval, worst_classes
-from hf_cifar.evaluation.figures.reliability import mean_confidence
-from hf_cifar.evaluation.figures.robustness import worst_corruptions
-
-MAX_PAIRS = 10
-FOLDED = 30  # classes: a longer table is folded away
-Rows = list[tuple[str, str]]
 STAGES = {"probe": "Linear probe", "finetune": "Fine-tuning", "evaluate": "Evaluation"}
-NAMES = {"bn": "BatchNorm", "chosen": "chosen on validation", "seconds": "time of the whole stage", "start": "from"}
-CLOSE = 0.005  # of confidence and accuracy: no more than that is called neither too sure nor too modest
+CALIBRATED_WITHIN = 0.005  # of confidence and accuracy: a smaller gap is called well calibrated
+METRIC_NAMES = {"accuracy": "accuracy", "f1_macro": "macro F1", "nll": "NLL"}
+F1_MACRO, F1_MACRO_PRESENT = "macro F1", "macro F1 over classes with images"
 
 
-def percent(value: float) -> str:
-    """An accuracy as everywhere on screen: 95.26%."""
-    return f"{value:.2%}"
-
-
-def share(value: float) -> str:
-    """A share of which the second decimal says nothing: 95.3%."""
-    return f"{value:.1%}"
-
-
-def between(interval: tuple[float, float] | list[float], digits: int = 1) -> str:
-    """An interval, in little room: 94.1–96.0%."""
-    low, high = interval
-    return f"{100 * low:.{digits}f}–{high:.{digits}%}"
-
-
-def number(value: float) -> str:
-    """A count or a plain number, with as many digits as tell something."""
-    if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e15):
-        return f"{int(value):,}"
-    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def text(value: Any) -> str:
-    """Any plain value, as a cell of a table."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float):
-        return number(value)
-    if isinstance(value, list | tuple):
-        return ", ".join(text(item) for item in value)
-    return str(value)
-
-
-def headline(metrics: dict[str, Any]) -> dict[str, Any]:
-    """The figures that come first."""
-    test = metrics["test"]
-    low, high = test["accuracy_ci95"]
-    tiles = [
-        ("macro F1", percent(test["f1_macro"])),
-        ("top-5 accuracy" if len(test["per_class"]) > 5 else "", percent(test["top5_accuracy"])),
-        ("calibration error", percent(test["ece"])),
-        ("NLL (nats)", f"{test['nll']:.4f}"),
-    ]
-    return {
-        "kind": STAGES.get(metrics["stage"], metrics["stage"]),
-        "accuracy": percent(test["accuracy"]),
-        "interval": f"{percent(low)} to {percent(high)}",
-        "images": f"{test['num_examples']:,}",
-        "split": metrics.get("split") or "test",
-        "bar": [f"{100 * value:.2f}" for value in (test["accuracy"], low, high - low)],
-        "tiles": [tile for tile in tiles if tile[0]],
-    }
-
-
-def measured(metrics: dict[str, Any]) -> Rows:
-    """What was measured on what."""
-    data, test = metrics["dataset"], metrics["test"]
-    splits, missing = data.get("splits") or {}, data.get("num_corrupt") or {}
-    rows = [
-        ("Model", metrics["model"]),
-        ("Base model", metrics.get("base_model")),
-        ("Model folder", metrics.get("model_dir")),
-        ("Dataset", data["id"]),
-        ("Revision", data.get("revision")),
-        ("Fingerprint", data.get("fingerprint")),
-        ("Split measured", metrics.get("split")),
-    ]
-    for part in ("test", "validation", "train"):
-        count = test["num_examples"] if part == "test" else data.get(f"num_{part}")
-        if count is not None:
-            left_out = f"; {missing[part]:,} that cannot be read are left out" if missing.get(part) else ""
-            origin = f": {splits[part]}" if splits.get(part) else ""
-            rows.append((part.capitalize(), f"{count:,} images{origin}{left_out}"))
-    rows.append(("Classes", f"{len(test['per_class']):,}"))
-    rows.append(("Seed", metrics.get("seed")))
-    return [(name, text(value)) for name, value in rows if value is not None]
-
-
-def beside(metrics: dict[str, Any]) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """The same figures of test and, where there is one, of validation: what the columns are, and the rows."""
-    sections = {name: metrics[name] for name in ("test", "validation") if name in metrics}
-    columns = [metrics.get("split") or name if name == "test" else name for name in sections]
-    wanted: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
-        ("images", lambda part: f"{part['num_examples']:,}"),
-        ("accuracy", lambda part: percent(part["accuracy"])),
-        ("95 % interval", lambda part: between(part["accuracy_ci95"], digits=2)),
-        ("macro F1", lambda part: percent(part["f1_macro"])),
-        ("NLL (nats)", lambda part: f"{part['nll']:.4f}"),
-        ("calibration error", lambda part: percent(part["ece"])),
-    ]
-    if len(metrics["test"]["per_class"]) > 5:
-        wanted.insert(4, ("top-5 accuracy", lambda part: percent(part["top5_accuracy"])))
-    if all(part.get("temperature") is not None for part in sections.values()):
-        wanted += [
-            ("temperature", lambda part: f"{part['temperature']:.3f}"),
-            ("NLL at that temperature", lambda part: f"{part['nll_calibrated']:.4f}"),
-            ("calibration error at that temperature", lambda part: percent(part["ece_calibrated"])),
-        ]
-    return columns, [(name, [write(part) for part in sections.values()]) for name, write in wanted]
-
-
-def calibration(test: dict[str, Any]) -> list[str]:
-    """Whether the model is as often right as it says, in sentences."""
-    confidence, accuracy = mean_confidence(test["reliability"]), test["accuracy"]
-    if abs(confidence - accuracy) <= CLOSE:
-        verdict = "about as sure as it should be"
-    else:
-        verdict = "too sure of itself" if confidence > accuracy else "too modest"
-    said = [
-        f"The model is {verdict}: on average it gives its answer a probability of {share(confidence)}, and is right "
-        f"{share(accuracy)} of the time. Its expected calibration error, the mean distance between the two over "
-        f"{len(test['reliability'])} bins, is {percent(test['ece'])}."
-    ]
-    temperature = test.get("temperature")
-    if temperature is None:
-        return [*said, "No temperature is known for this model: fitting one takes a validation split."]
-    said.append(
-        f"Dividing its logits by {temperature:.3f}, a temperature fitted on validation, brings that error to "
-        f"{percent(test['ece_calibrated'])}, and the negative log-likelihood from {test['nll']:.4f} to "
-        f"{test['nll_calibrated']:.4f} nats; no answer changes. The temperature is in the saved model's config.json "
-        "(calibration_temperature); nothing applies it unasked."
-    )
-    return said
-
-
-def classes(test: dict[str, Any]) -> list[dict[str, str]]:
-    """The rows of the table of classes, that with the lowest recall first."""
-    rows = []
-    places = {name: place for place, name in enumerate(test["per_class"])}
-    for name, figures in worst_classes(test):
-        there = figures["num_examples"] > 0
-        rows.append(
-            {
-                "name": name if len(places) <= MAX_NAMED else f"{places[name]}: {name}",
-                "recall": share(figures["recall"]) if there else "–",
-                "interval": between(recall_interval(figures)) if there else "–",
-                "precision": share(figures["precision"]),
-                "f1": share(figures["f1"]) if there else "–",
-                "images": number(figures["num_examples"]),
-            }
-        )
-    return rows
-
-
-def robustness(metrics: dict[str, Any]) -> dict[str, Any] | None:
-    """The table of corruptions, the hardest first."""
-    section = metrics.get("robustness")
-    if section is None:
+def describe_selection(metrics: StageMetrics) -> str | None:
+    """Return what the test split was used for; None for an evaluation, which selects nothing."""
+    if metrics.validation is None:
         return None
-    rows = [(name.replace("_", " "), values) for name, values in worst_corruptions(section)]
-    said = (
-        f"Each of {len(rows)} corruptions at {len(rows[0][1])} severities, made from {section['num_examples']:,} of "
-        f"the images: accuracy falls from {percent(section['clean_accuracy'])} on clean images to "
-        f"{percent(section['mean_corruption_accuracy'])} on average."
+    return "Model selection used the validation split only; the test split was evaluated once, at the end."
+
+
+def macro_f1(split: SplitMetrics) -> list[tuple[str, str]]:
+    """Return name and value of macro F1; of both kinds where they differ."""
+    values = [(F1_MACRO, percent(split.f1_macro))]
+    if differs(split):
+        values.append((F1_MACRO_PRESENT, percent(split.f1_macro_present)))
+    return values
+
+
+def differs(split: SplitMetrics) -> bool:
+    """Return whether the two kinds of macro F1 differ: a class without images was predicted."""
+    return abs(split.f1_macro - split.f1_macro_present) > 1e-9
+
+
+def describe_macro_f1(split: SplitMetrics) -> str | None:
+    """Return why there are two macro F1; None where they agree."""
+    if not differs(split):
+        return None
+    missing = sum(1 for metrics in split.per_class.values() if not metrics.num_examples)
+    return (
+        f"{missing:,} of {len(split.per_class):,} classes have no images in this split. Macro F1 is scikit-learn's: a "
+        f"class without images that is predicted counts as 0. Over the classes with images it is "
+        f"{percent(split.f1_macro_present)}."
     )
-    return {"words": said, "rows": rows, "severities": range(1, len(rows[0][1]) + 1)}
 
 
-def sections(metrics: dict[str, Any], mistakes: bool, label_errors: bool) -> Rows:
-    """The anchors and names of the page's sections."""
-    there = {
-        ("measured", "What was measured"): True,
-        ("calibration", "Calibration"): True,
-        ("classes", "Classes"): True,
-        ("confusions", "Confusions"): True,
-        ("mistakes", "Worst mistakes"): mistakes,
-        ("label-errors", "Label errors"): label_errors,
-        ("robustness", "Robustness"): "robustness" in metrics,
-        ("training", "Training"): "train" in metrics,
-        ("repeat", "Repeat it"): True,
+def describe_calibration(split: SplitMetrics) -> list[str]:
+    """Return how well the model is calibrated, before and after temperature scaling."""
+    sentences = []
+    confidence = mean_confidence(split.reliability)
+    if confidence is not None:
+        sentences.append(
+            f"The model is {_calibration_verdict(confidence, split.accuracy)}: its mean confidence is "
+            f"{percent(confidence)}, its accuracy {percent(split.accuracy, split.num_examples)}. The expected "
+            f"calibration error (ECE), the mean gap between the two over {len(split.reliability)} bins, is "
+            f"{error(split.ece)}."
+        )
+    if split.temperature is None:
+        return [*sentences, "No temperature is available for this model: fitting one takes a validation split."]
+    sentences.append(
+        f"Temperature scaling with {split.temperature:.3f}, fitted on the validation split, changes the ECE to "
+        f"{error(split.ece_calibrated)} and the negative log-likelihood from {error(split.nll)} to "
+        f"{error(split.nll_calibrated)} nats; predictions stay the same. The temperature is stored in the "
+        "config.json of the saved model (calibration_temperature) and is not applied by default."
+    )
+    return sentences
+
+
+def _calibration_verdict(confidence: float, accuracy: float) -> str:
+    if abs(confidence - accuracy) <= CALIBRATED_WITHIN:
+        return "well calibrated on average"
+    return "overconfident" if confidence > accuracy else "underconfident"
+
+
+def describe_corruptions(robustness: Robustness) -> str:
+    """Return how accuracy changes on corrupted images."""
+    num_severities = len(next(iter(robustness.corruptions.values())))
+    return (
+        f"{len(robustness.corruptions)} corruptions at {num_severities} severities, applied to "
+        f"{robustness.num_examples:,} of the images: accuracy changes from "
+        f"{percent(robustness.clean_accuracy, robustness.num_examples)} on clean images to "
+        f"{percent(robustness.mean_corruption_accuracy)} on average on corrupted images. "
+        "Not comparable with CIFAR-10-C, whose corruptions have other parameters."
+    )
+
+
+def describe_augmentation(augmentation: Augmentation) -> str:
+    """Return a policy of augmentation: `standard, random erasing 0.1, MixUp 0.2`."""
+    extras = {
+        "random erasing": augmentation.random_erasing,
+        "MixUp": augmentation.mixup,
+        "CutMix": augmentation.cutmix,
     }
-    return [name for name, shown in there.items() if shown]
+    return ", ".join([augmentation.augment, *(f"{name} {value:g}" for name, value in extras.items() if value)])
 
 
-def training(metrics: dict[str, Any]) -> Rows:
-    """How the model was trained: every figure of the section `train`."""
-    return list(_flat(metrics.get("train", {})))
+def describe_chosen(chosen: Chosen, num_validation: int = 0) -> str | None:
+    """Return what was selected on validation: `epoch 8 (step 168), validation accuracy 98.61%`; None if nothing was.
+
+    Args:
+        chosen: what was selected.
+        num_validation: images of the validation split.
+    """
+    parts = []
+    if chosen.epoch is not None:
+        parts.append(f"epoch {chosen.epoch:g}" + (f" (step {chosen.step:,})" if chosen.step is not None else ""))
+    if chosen.learning_rate is not None:
+        parts.append(f"learning rate {chosen.learning_rate:g}")
+    if chosen.strength is not None:
+        parts.append(f"L2 strength {chosen.strength:g}")
+    if chosen.interpolation is not None:
+        parts.append(f"interpolation {chosen.interpolation:g}")
+    if chosen.metric is not None and chosen.value is not None:
+        value = error(chosen.value) if chosen.metric == "nll" else percent(chosen.value, num_validation)
+        parts.append(f"validation {METRIC_NAMES.get(chosen.metric, chosen.metric)} {value}")
+    return ", ".join(parts) or None
 
 
-def augmentation() -> str:
-    """The picture of augmented images, for those who do not see it."""
-    return "A few training images as they are, and as the network sees them in each of the first 4 epochs."
-
-
-def _flat(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Name and value of everything that is known, in words."""
-    for name, value in values.items():
-        said = NAMES.get(name, name.replace("_", " "))
-        if value is None or value in ("", [], {}):
-            continue
-        if isinstance(value, dict):
-            yield said, "; ".join(f"{inner} {written}" for inner, written in _flat(value))
-        elif name.endswith("seconds"):
-            yield NAMES.get(name, f"{name.removesuffix('_seconds')} time"), duration(value)
-        elif name.endswith("_mb"):
-            yield said.removesuffix(" mb"), f"{value:,.0f} MB"
-        elif name.endswith(("accuracy", "f1_macro")):
-            yield said, percent(value)
-        else:
-            yield said, text(value)
+def describe_images_read(images_through_backbone: dict[str, int]) -> str | None:
+    """Return how many images went through the backbone; None if all features were cached."""
+    return listed([f"{number(count)} of {split}" for split, count in images_through_backbone.items() if count]) or None

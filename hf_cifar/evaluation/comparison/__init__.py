@@ -1,1 +1,1 @@
-"""Finished runs side by side: by accuracy, by cost, and by what cannot be chance."""
+"""Comparison of finished runs: accuracy, cost, and significance of the differences."""

@@ -1,13 +1,12 @@
-"""The runs that are laid side by side: found, read, and refused where they cannot be compared.
+"""Find and read the runs of a comparison, and refuse those that cannot be compared.
 
-Light on purpose: a request that cannot be met is refused before anything heavy is imported.
+Light on purpose: a wrong request is refused before anything heavy is imported.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,73 +15,70 @@ import pyarrow.parquet as pq
 from hf_cifar.data.label_names import plain
 from hf_cifar.errors import InputError
 from hf_cifar.run.stage_folder import METRICS_FILE, SPLITS_FILE, StageFolder
+from hf_cifar.run.stage_metrics import StageMetrics
+from hf_cifar.run.train_summary import TrainSummary
 
-# A run is its last stage: what was fine-tuned came from the probe.
-LAST_FIRST = ("finetune", "probe", "evaluate")
+# A run stands for its last stage.
+STAGES_LAST_FIRST = ("finetune", "probe", "evaluate")
 
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """A stage that is done, with its answers to the test images.
+    """A finished stage with its predictions on the test images.
 
     Attributes:
-        name: run/stage, with as many folders in front as tell it from the others.
+        name: run/stage, with as many parent folders as tell it from the others.
         folder: of the stage.
-        metrics: the content of metrics.json.
+        metrics: of the stage.
         index: int64 [n], rows of the split, ascending.
-        labels: str [n], the right class names, as the model calls them.
-        correct: bool [n], whether the model is right.
-        fingerprint: of the split that was measured; None where the run's files do not tell.
+        labels: str [n], the class names of the labels, as the model spells them.
+        correct: bool [n], whether the prediction is the label.
+        fingerprint: of the evaluated split; None where the run's files do not tell.
     """
 
     name: str
     folder: StageFolder
-    metrics: dict[str, Any]
+    metrics: StageMetrics
     index: np.ndarray
     labels: np.ndarray
     correct: np.ndarray
     fingerprint: str | None
 
     @property
-    def dataset(self) -> dict[str, Any]:
-        """What metrics.json says of the data."""
-        return dict(self.metrics["dataset"])
-
-    @property
-    def split(self) -> str:
-        """What the images that were measured are called."""
-        return str(self.metrics.get("split", "test"))
+    def is_evaluation(self) -> bool:
+        """Return whether it is of the evaluate stage, whose metrics hold the fingerprint of the evaluated split."""
+        return self.metrics.stage == "evaluate"
 
     @property
     def model(self) -> str:
-        """The saved model that gave the answers: a folder, or a Hub id."""
-        return str(self.metrics.get("model_dir") or self.folder.model)
+        """Return the saved model that made the predictions: a folder, or a Hub id."""
+        return self.metrics.model_dir or str(self.folder.model)
 
     @property
-    def training(self) -> dict[str, Any]:
-        """What is known of the training; an evaluated model may lie in the folder of the stage that trained it."""
-        if "train" in self.metrics:
-            return dict(self.metrics["train"])
-        beside = StageFolder(Path(self.model).expanduser().parent).done()
-        return dict(beside.get("train", {})) if beside else {}
+    def training(self) -> TrainSummary | None:
+        """Return how the model was trained; of an evaluated model, from the stage whose folder it is in, if any."""
+        if self.metrics.train is not None:
+            return self.metrics.train
+        trained = StageFolder(Path(self.model).expanduser().parent).read_metrics()
+        return trained.train if trained else None
 
 
 def find_runs(arguments: Sequence[str]) -> list[ComparedRun]:
-    """The runs that `--runs` names, all measured on the same images.
+    """Read the runs that `--runs` names, all evaluated on the same images.
 
     Args:
         arguments: folders of runs, each of which stands for its last stage, or of stages.
 
     Raises:
-        InputError: fewer than two, one twice, one that is not there or not done, or not of the same test images.
+        InputError: fewer than two runs, a duplicate, a missing or unfinished run, or different test images.
     """
     if len(arguments) < 2:
-        raise InputError(f"--stage compare lays runs side by side: --runs names {len(arguments)}, give at least two")
+        raise InputError(f"--stage compare needs at least two runs: --runs names {len(arguments)}")
     folders: list[Path] = []
     for argument in arguments:
         folder = _stage_of(argument).resolve()
         if folder in folders:
-            raise InputError(f"--runs {argument}: {arguments[folders.index(folder)]} names the same stage already")
+            raise InputError(f"--runs {argument}: {arguments[folders.index(folder)]} is the same stage")
         folders.append(folder)
     runs = [_read(folder, name) for folder, name in zip(folders, _short_names(folders), strict=True)]
     for other in runs[1:]:
@@ -91,24 +87,24 @@ def find_runs(arguments: Sequence[str]) -> list[ComparedRun]:
 
 
 def _stage_of(argument: str) -> Path:
-    """The folder of the stage that an argument stands for, which is done."""
+    """Return the folder of the finished stage that an argument stands for."""
     path = Path(argument).expanduser()
     if not path.is_dir():
         raise InputError(f"--runs {argument}: no such folder")
     if (path / METRICS_FILE).is_file():
         return path
-    stage = next((name for name in LAST_FIRST if (path / name).is_dir()), None)
+    stage = next((name for name in STAGES_LAST_FIRST if (path / name).is_dir()), None)
     if stage is not None and (path / stage / METRICS_FILE).is_file():
         return path / stage
-    if stage is None and path.name not in LAST_FIRST:
-        raise InputError(f"--runs {argument} holds no run: give the folder of a run, or of one of its stages")
-    done = [name for name in LAST_FIRST if (path / name / METRICS_FILE).is_file()]
-    instead = f", or name {path / done[0]}" if done else ""
-    raise InputError(f"--runs {argument}: {stage or path.name} is not done: finish it with --resume{instead}")
+    if stage is None and path.name not in STAGES_LAST_FIRST:
+        raise InputError(f"--runs {argument} is not a run: give the folder of a run, or of one of its stages")
+    done = [name for name in STAGES_LAST_FIRST if (path / name / METRICS_FILE).is_file()]
+    alternative = f", or give {path / done[0]}" if done else ""
+    raise InputError(f"--runs {argument}: {stage or path.name} is not finished: finish it with --resume{alternative}")
 
 
 def _short_names(folders: Sequence[Path]) -> list[str]:
-    """run/stage for each, or more of the path where that is needed to tell them apart."""
+    """Return run/stage for each, or more of the path where names would collide."""
     depth = 2
     while True:
         names = ["/".join(folder.parts[1:][-depth:]) for folder in folders]
@@ -120,10 +116,10 @@ def _short_names(folders: Sequence[Path]) -> list[str]:
 def _read(folder: Path, name: str) -> ComparedRun:
     stage = StageFolder(folder)
     try:
-        metrics = json.loads(stage.metrics.read_text())
+        metrics = StageMetrics.read(stage.metrics)
         table = pq.read_table(stage.predictions, columns=["index", "label", "prediction"])
-        index, label, prediction = (table.column(at).to_numpy().astype(np.int64) for at in range(3))
-        names = np.array(list(metrics["test"]["per_class"]))
+        index, label, prediction = (table.column(number).to_numpy().astype(np.int64) for number in range(3))
+        names = np.array(metrics.test.label_names)
         order = np.argsort(index, kind="stable")
         fingerprint = _fingerprint(folder, metrics)
         return ComparedRun(
@@ -136,58 +132,61 @@ def _read(folder: Path, name: str) -> ComparedRun:
         ) from error
 
 
-def _fingerprint(folder: Path, metrics: dict[str, Any]) -> str | None:
-    """That of the very split that was measured; a training stage's metrics.json has only its training split's."""
-    if "split" in metrics:
-        return str(metrics["dataset"]["fingerprint"])
+def _fingerprint(folder: Path, metrics: StageMetrics) -> str | None:
+    """Return that of the evaluated split; the metrics of a training stage have only that of its training split."""
+    if metrics.stage == "evaluate":
+        return metrics.dataset.fingerprint
     file = folder.parent / SPLITS_FILE
     splits = json.loads(file.read_text()) if file.is_file() else {}
     return splits["test"]["fingerprint"] if "fingerprint" in splits.get("test", {}) else None
 
 
-def _refuse_other_images(one: ComparedRun, other: ComparedRun) -> None:
-    """Accuracies on different images say nothing of the models."""
-    fault = _difference(one, other)
-    if fault:
+def _refuse_other_images(first: ComparedRun, second: ComparedRun) -> None:
+    """Refuse runs that were evaluated on different images: their accuracies are not comparable."""
+    difference = _difference(first, second)
+    if difference:
         raise InputError(
-            f"{one.name} and {other.name} were not tested on the same images: {fault}; "
-            "measure both on one dataset by --stage evaluate"
+            f"{first.name} and {second.name} were not tested on the same images: {difference}; "
+            "evaluate both on one dataset with --stage evaluate"
         )
 
 
-def _difference(one: ComparedRun, other: ComparedRun) -> str | None:
-    """How the test images of two runs differ; None where they do not."""
-    marks = [one.fingerprint, other.fingerprint]
-    if None in marks and not any("split" in run.metrics for run in (one, other)):
-        # Both came from training: the split that they trained on tells the dataset.
-        marks = [run.dataset["fingerprint"] for run in (one, other)]
-    if None in marks:
-        name = (one, other)[marks.index(None)].name
-        return f"nothing says which those of {name} are, as its run has no {SPLITS_FILE}"
-    ids = [f"{run.dataset['id']} ({mark})" for run, mark in zip((one, other), marks, strict=True)]
-    if marks[0] != marks[1] and one.dataset["id"] == other.dataset["id"]:
+def _difference(first: ComparedRun, second: ComparedRun) -> str | None:
+    """Return how the test images of two runs differ; None where they do not."""
+    runs = (first, second)
+    fingerprints = [run.fingerprint for run in runs]
+    if None in fingerprints and not any(run.is_evaluation for run in runs):
+        # Both come from training: the fingerprint of the training split identifies the dataset.
+        fingerprints = [run.metrics.dataset.fingerprint for run in runs]
+    if None in fingerprints:
+        name = runs[fingerprints.index(None)].name
+        return f"the test images of {name} are unknown, since its run has no {SPLITS_FILE}"
+    if fingerprints[0] != fingerprints[1]:
+        return _different_datasets(first.metrics.dataset.id, second.metrics.dataset.id, fingerprints)
+    if not np.array_equal(first.index, second.index):
+        num_shared = len(np.intersect1d(first.index, second.index))
         return (
-            f"{' and '.join(ids)} are called the same, but names, sizes or times of the files, or the revision, differ"
+            f"{len(first.index):,} and {len(second.index):,} images, {num_shared:,} of them in both "
+            "(--max-eval-samples draws by --seed)"
         )
-    if marks[0] != marks[1]:
-        return f"the datasets are {' and '.join(ids)}"
-    if not np.array_equal(one.index, other.index):
-        same = len(np.intersect1d(one.index, other.index))
+    different = np.flatnonzero(_normalized(first.labels) != _normalized(second.labels))
+    if len(different):
+        row = different[0]
         return (
-            f"{len(one.index):,} and {len(other.index):,} images, {same:,} of them in both "
-            "(--max-eval-samples chooses by --seed)"
-        )
-    wrong = np.flatnonzero(_plain(one.labels) != _plain(other.labels))
-    if len(wrong):
-        at = wrong[0]
-        return (
-            f"{len(wrong):,} of {len(one.labels):,} images have other labels, such as image {one.index[at]}, which is "
-            f"{one.labels[at]} in the one and {other.labels[at]} in the other"
+            f"{len(different):,} of {len(first.labels):,} images have different labels, such as image "
+            f"{first.index[row]}: {first.labels[row]} in the first, {second.labels[row]} in the second"
         )
     return None
 
 
-def _plain(labels: np.ndarray) -> np.ndarray:
-    """Class names as they are matched to a model's: case, spaces and punctuation do not count."""
-    names, places = np.unique(labels, return_inverse=True)
-    return np.array([plain(name) for name in names.tolist()])[places]
+def _different_datasets(first: str, second: str, fingerprints: Sequence[str | None]) -> str:
+    named = f"{first} ({fingerprints[0]}) and {second} ({fingerprints[1]})"
+    if first != second:
+        return f"the datasets are {named}"
+    return f"{named} have the same name, but names, sizes or times of the files, or the revision, differ"
+
+
+def _normalized(labels: np.ndarray) -> np.ndarray:
+    """Return class names as they are matched to a model's: case, spaces and punctuation do not count."""
+    names, indices = np.unique(labels, return_inverse=True)
+    return np.array([plain(name) for name in names.tolist()])[indices]

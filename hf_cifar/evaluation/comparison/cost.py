@@ -1,4 +1,4 @@
-"""What a model costs: parameters, operations, and time, measured beside the others on the same machine."""
+"""Measure the cost of models: parameters, operations and time, all on the same machine."""
 
 import statistics
 import time
@@ -11,17 +11,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
+from hf_cifar.evaluation.comparison.rows import Measurement, ModelCost
 from hf_cifar.run.environment import hardware
 
 BATCH_SIZE = 32
 ROUNDS = 20
-FEWEST_ROUNDS = 3
-SINGLES = 5  # images one after the other in a round
-SECONDS = 30.0  # for each model; slow ones get fewer rounds
+MIN_ROUNDS = 3
+SINGLES = 5  # single images a round
+SECONDS = 30.0  # for each model; slow models get fewer rounds
 
 
 def image_for(processor: Any) -> torch.Tensor:
-    """What the network gets for one square image: float32 [1, 3, height, width], whatever says so in the processor."""
+    """Return the input of the network for one square image: float32 [1, 3, height, width]."""
     pixels: torch.Tensor = processor(images=[np.full((256, 256, 3), 128, dtype=np.uint8)], return_tensors="pt")[
         "pixel_values"
     ]
@@ -30,83 +31,91 @@ def image_for(processor: Any) -> torch.Tensor:
 
 @torch.no_grad()
 def count_flops(model: PreTrainedModel, pixels: torch.Tensor) -> int:
-    """Floating-point operations of one forward pass, a multiplication and an addition counted as two.
+    """Count the floating-point operations of one forward pass, a multiply-add as two.
 
-    Convolutions and matrix products are counted, those of attention too; what is done value by value is not. It is
-    what `torch.utils.flop_counter` counts.
+    Convolutions and matrix products count, those of attention included; element-wise operations do not
+    (`torch.utils.flop_counter`).
 
     Args:
         model: put into eval mode.
         pixels: float32 [n, 3, height, width], on the model's device.
     """
     model.eval()
-    # A fused attention is no matrix product to the counter, and on the CPU nothing at all.
+    # The counter does not see the matrix products of fused attention.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(pixels)
     return counter.get_total_flops()
 
 
-def measure_costs(models: Sequence[tuple[PreTrainedModel, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The costs of some models, their times measured in turn, round after round, after a first pass of each.
+def measure_costs(models: Sequence[tuple[PreTrainedModel, Any]]) -> tuple[list[ModelCost], Measurement]:
+    """Measure the costs of models, their times in turn, round after round, after a warm-up of each.
 
-    In turn, so that what else the machine does, or its heat, meets them all.
+    In turn, so that other load and throttling affect all models alike. Reading and processing images is not included.
 
     Args:
         models: each with its image processor, all on one device.
 
     Returns:
-        For each model: parameters, gflops (for one image), image_size [height, width], images_per_second (in batches of
-        `batch_size`) and latency_ms (one image), both medians, and latency_ms_quartiles. And how that was measured:
-        device, threads, batch_size, rounds, torch. Reading and processing of the images is in no time.
+        The cost of each model, and how it was measured.
     """
     inputs = []
     for model, processor in models:
-        one = image_for(processor).to(model.device)
-        inputs.append((model.eval(), one, one.repeat(BATCH_SIZE, 1, 1, 1)))
-    for model, one, batch in inputs:
+        single = image_for(processor).to(model.device)
+        inputs.append((model.eval(), single, single.repeat(BATCH_SIZE, 1, 1, 1)))
+    for model, single, batch in inputs:
         _seconds(model, batch)
-        _seconds(model, one)
-    of_one: list[list[float]] = [[] for _ in inputs]
-    of_batch: list[list[float]] = [[] for _ in inputs]
-    begun, rounds = time.perf_counter(), 0
-    while rounds < ROUNDS and (rounds < FEWEST_ROUNDS or time.perf_counter() - begun < SECONDS * len(inputs)):
-        for place, (model, one, batch) in enumerate(inputs):
-            of_batch[place].append(_seconds(model, batch))
-            of_one[place] += [_seconds(model, one) for _ in range(SINGLES)]
+        _seconds(model, single)
+    single_times: list[list[float]] = [[] for _ in inputs]
+    batch_times: list[list[float]] = [[] for _ in inputs]
+    started, rounds = time.perf_counter(), 0
+    while rounds < ROUNDS and (rounds < MIN_ROUNDS or time.perf_counter() - started < SECONDS * len(inputs)):
+        for index, (model, single, batch) in enumerate(inputs):
+            batch_times[index].append(_seconds(model, batch))
+            single_times[index] += [_seconds(model, single) for _ in range(SINGLES)]
         rounds += 1
     costs = [
-        {
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "gflops": count_flops(model, one) / 1e9,
-            "image_size": list(one.shape[-2:]),
-            "images_per_second": BATCH_SIZE / statistics.median(of_batch[place]),
-            "latency_ms": 1e3 * statistics.median(of_one[place]),
-            "latency_ms_quartiles": [1e3 * float(value) for value in np.quantile(of_one[place], [0.25, 0.75])],
-        }
-        for place, (model, one, _) in enumerate(inputs)
+        _cost(model, single, batch_times[index], single_times[index]) for index, (model, single, _) in enumerate(inputs)
     ]
-    device = inputs[0][0].device if inputs else torch.device("cpu")
+    return costs, _measurement(inputs[0][0].device if inputs else torch.device("cpu"), rounds)
+
+
+def _cost(
+    model: PreTrainedModel, single: torch.Tensor, batch_times: Sequence[float], single_times: Sequence[float]
+) -> ModelCost:
+    low, high = (1e3 * float(value) for value in np.quantile(single_times, [0.25, 0.75]))
+    height, width = single.shape[-2:]
+    return ModelCost(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        gflops=count_flops(model, single) / 1e9,
+        image_size=(int(height), int(width)),
+        images_per_second=BATCH_SIZE / statistics.median(batch_times),
+        latency_ms=1e3 * statistics.median(single_times),
+        latency_ms_quartiles=(low, high),
+    )
+
+
+def _measurement(device: torch.device, rounds: int) -> Measurement:
     found = hardware(device)
-    how = {
-        "device": found["cpu"] if device.type == "cpu" else found["device"],
-        "threads": torch.get_num_threads() if device.type == "cpu" else None,
-        "batch_size": BATCH_SIZE,
-        "rounds": rounds,
-        "torch": torch.__version__,
-    }
-    return costs, how
+    on_cpu = device.type == "cpu"
+    return Measurement(
+        device=str(found["cpu"] if on_cpu else found["device"]),
+        threads=torch.get_num_threads() if on_cpu else None,
+        batch_size=BATCH_SIZE,
+        rounds=rounds,
+        torch=torch.__version__,
+    )
 
 
 @torch.inference_mode()
 def _seconds(model: PreTrainedModel, pixels: torch.Tensor) -> float:
-    """How long one forward pass takes, to its end."""
-    _wait(pixels.device)
-    begun = time.perf_counter()
+    """Return the time of one forward pass."""
+    _synchronize(pixels.device)
+    started = time.perf_counter()
     model(pixels)
-    _wait(pixels.device)
-    return time.perf_counter() - begun
+    _synchronize(pixels.device)
+    return time.perf_counter() - started
 
 
-def _wait(device: torch.device) -> None:
+def _synchronize(device: torch.device) -> None:
     if device.type != "cpu":
         torch.accelerator.synchronize(device)

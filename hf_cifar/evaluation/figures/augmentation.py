@@ -1,66 +1,142 @@
-"""Training images as the network sees them."""
+"""Augmented training images, in the colours that the network sees."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
-from hf_cifar.data.loader import ImageDataset
-from hf_cifar.data.transforms import Transform
-from hf_cifar.evaluation.figures.pictures import fit
-from hf_cifar.evaluation.figures.style import DPI, SMALL, WIDTH, picture, short
+from hf_cifar.evaluation.figures.image_grid import fit
+from hf_cifar.evaluation.figures.registry import EPOCHS_SHOWN
+from hf_cifar.evaluation.figures.style import DPI, SMALL, WIDTH, png_figure, shorten
+
+if TYPE_CHECKING:
+    from hf_cifar.data.loader import ImageDataset
 
 COLUMNS = 4
-EPOCHS = 4
 SIDE = 139  # pixels
+TITLE = "Training images as the network sees them"
+PROBE_SIDE = 48  # pixels, of the plain images that show what a processor does to colours
 
 
-def augmentation_figure(path: Path, images: ImageDataset, label_names: list[str]) -> None:
-    """A PNG of the same training images as they are, and in each of the first epochs as the network sees them.
+@dataclass(frozen=True)
+class AugmentedRow:
+    """One row of the figure.
+
+    Attributes:
+        name: beside the row.
+        pixels: float [n, 3, height, width], as the network gets them.
+        labels: int [n].
+        targets: float [n, labels] where images are mixed, otherwise None.
+    """
+
+    name: str
+    pixels: np.ndarray
+    labels: np.ndarray
+    targets: np.ndarray | None = None
+
+
+def augmentation_figure(path: Path, images: "ImageDataset", label_names: Sequence[str]) -> None:
+    """Draw a few training images as they are, and as the network sees them in each of the first epochs.
 
     Args:
         path: of the PNG.
         images: training images with their augmentation; it is left in epoch 0.
-        label_names: one a class.
+        label_names: class names in the order of the labels.
     """
-    chosen = list(range(min(COLUMNS, len(images))))
-    plain = ImageDataset(images.images, Transform(images.transform.processor)).__getitems__(chosen)
-    rows = [("as it is", plain)]
-    for epoch in range(EPOCHS):
+    draw_augmented(path, sample_rows(images), images.transform.processor, label_names)
+
+
+def sample_rows(images: "ImageDataset") -> list[AugmentedRow]:
+    """Return the first images without augmentation, then in each of the first epochs.
+
+    Args:
+        images: training images with their augmentation; it is left in epoch 0.
+    """
+    from hf_cifar.data.loader import ImageDataset
+    from hf_cifar.data.transforms import Transform
+
+    positions = list(range(min(COLUMNS, len(images))))
+    plain = ImageDataset(images.images, Transform(images.transform.processor))
+    batches = [("original", plain.__getitems__(positions))]
+    for epoch in range(EPOCHS_SHOWN):
         images.set_epoch(epoch)
-        rows.append((f"epoch {epoch + 1}", images.__getitems__(chosen)))
+        batches.append((f"epoch {epoch + 1}", images.__getitems__(positions)))
     images.set_epoch(0)
-    mixed = any("targets" in batch for _, batch in rows)
-    step, room = SIDE / DPI + 0.05, SIDE / DPI + (0.34 if mixed else 0.05)
-    height = 0.72 + len(rows) * room
-    with picture(path, WIDTH, height, "Training images as the network sees them") as figure:
-        for line, (name, batch) in enumerate(rows):
-            bottom = height - 0.5 - SIDE / DPI - line * room - (0.15 if mixed else 0)
+    return [
+        AugmentedRow(
+            name,
+            batch["pixel_values"].numpy(),
+            batch["labels"].numpy(),
+            batch["targets"].numpy() if "targets" in batch else None,
+        )
+        for name, batch in batches
+    ]
+
+
+def draw_augmented(path: Path, rows: Sequence[AugmentedRow], processor: Any, label_names: Sequence[str]) -> None:
+    """Draw rows of images that went through a processor, in their own colours.
+
+    Args:
+        path: of the PNG.
+        rows: from top to bottom.
+        processor: the image processor that made the pixels.
+        label_names: class names in the order of the labels.
+    """
+    is_mixed = any(row.targets is not None for row in rows)
+    step, row_height = SIDE / DPI + 0.05, SIDE / DPI + (0.34 if is_mixed else 0.05)
+    height = 0.72 + len(rows) * row_height
+    with png_figure(path, WIDTH, height, TITLE) as figure:
+        for line, row in enumerate(rows):
+            bottom = height - 0.5 - SIDE / DPI - line * row_height - (0.15 if is_mixed else 0)
             middle = (bottom + SIDE / DPI / 2) / height
-            figure.text(0.16 / WIDTH, middle, name, fontsize=SMALL, rotation=90, ha="center", va="center")
-            pictures = _as_pictures(batch["pixel_values"], images.transform.processor)
-            for place, pixels in enumerate(pictures):
-                left = 0.28 + place * step
-                fitted = np.asarray(fit(Image.fromarray(pixels), SIDE))
+            figure.text(0.16 / WIDTH, middle, row.name, fontsize=SMALL, rotation=90, ha="center", va="center")
+            for index, picture in enumerate(undo_processor(row.pixels, processor)):
+                left = 0.28 + index * step
+                fitted = np.asarray(fit(Image.fromarray(picture), SIDE))
                 figure.figimage(fitted, round(left * DPI), round(bottom * DPI), origin="upper")
-                if mixed or line == 0:
+                if is_mixed or line == 0:
                     above = (bottom + SIDE / DPI + 0.02) / height
-                    figure.text(left / WIDTH, above, _title(batch, place, label_names), fontsize=7, va="bottom")
+                    figure.text(left / WIDTH, above, _caption(row, index, label_names), fontsize=7, va="bottom")
 
 
-def _as_pictures(pixels: Tensor, processor: object) -> np.ndarray:
-    """Normalised pixels, float [n, 3, height, width], as uint8 [n, height, width, 3]."""
-    mean = np.array(getattr(processor, "image_mean", 0.0)).reshape(-1, 1, 1)
-    std = np.array(getattr(processor, "image_std", 1.0)).reshape(-1, 1, 1)
-    values = np.clip(pixels.numpy() * std + mean, 0, 1)
-    return np.rint(values * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+def undo_processor(pixels: np.ndarray, processor: Any) -> np.ndarray:
+    """Return the colours of images that went through a processor, whatever it does to the channels.
+
+    Rescaling, normalisation and the order of channels are together an affine map of the three channels. It is measured
+    on plain images that go through the processor itself, and inverted.
+
+    Args:
+        pixels: float [n, 3, height, width], from the processor.
+        processor: a `transformers` image processor, also one of timm.
+
+    Returns:
+        uint8 [n, height, width, 3], RGB.
+    """
+    matrix, offset = _channel_map(processor)
+    values = np.einsum("ij,njhw->nhwi", np.linalg.inv(matrix), pixels - offset[:, None, None])
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 
-def _title(batch: dict[str, Tensor], place: int, label_names: list[str]) -> str:
-    """The label, or for a mixed image its two labels with their parts."""
-    if "targets" not in batch:
-        return short(label_names[int(batch["labels"][place])], 14)
-    parts = batch["targets"][place]
-    found = [number for number in parts.argsort(descending=True).tolist()[:2] if parts[number] >= 0.005]
-    return "\n".join(f"{short(label_names[number], 9)} {float(parts[number]):.0%}" for number in found)
+def _channel_map(processor: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return matrix [3, 3] and offset [3] with which a processor maps RGB values of 0 to 255."""
+    from hf_cifar.data.transforms import Transform
+
+    colours = [(0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    images = [Image.new("RGB", (PROBE_SIDE, PROBE_SIDE), colour) for colour in colours]
+    pixels = Transform(processor)(images, [0] * len(images)).numpy().astype(np.float64)
+    height, width = pixels.shape[-2:]
+    # The centre, since a processor may pad.
+    black, *primaries = pixels[:, :, height // 2, width // 2]
+    return np.stack([(primary - black) / 255 for primary in primaries], axis=1), black
+
+
+def _caption(row: AugmentedRow, index: int, label_names: Sequence[str]) -> str:
+    """Return the label, or of a mixed image its two labels with their weights."""
+    if row.targets is None:
+        return shorten(label_names[int(row.labels[index])], 14)
+    weights = row.targets[index]
+    largest = [label for label in np.argsort(-weights, kind="stable")[:2] if weights[label] >= 0.005]
+    return "\n".join(f"{shorten(label_names[label], 9)} {float(weights[label]):.0%}" for label in largest)

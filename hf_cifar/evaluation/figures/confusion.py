@@ -5,55 +5,48 @@ from typing import Any
 
 import numpy as np
 
-from hf_cifar.evaluation.figures.style import INK, PAPER, SMALL, WIDTH, axes, picture, room_for, short
+from hf_cifar.evaluation.figures.style import INK, PAPER, SMALL, WIDTH, add_axes, png_figure, shorten, text_width
+from hf_cifar.run.split_metrics import SplitMetrics
 
 MAX_NAMED = 40  # with more classes their names would overlap
-LEGIBLE = 6.0  # points
+MIN_FONT_SIZE = 6.0  # points
 
 
-def confusion_figure(path: Path, section: dict[str, Any]) -> None:
-    """A PNG of the confusion matrix; the colour is the share of a right label's images, so rare classes show too.
+def confusion_figure(path: Path, split: SplitMetrics) -> None:
+    """Draw the confusion matrix, coloured by the share of each row so that rare classes show too.
 
     Args:
         path: of the PNG.
-        section: of a split in metrics.json, with `confusion_matrix` and `per_class`.
+        split: metrics of the split.
     """
-    names = [short(name, 14) for name in section["per_class"]]
-    counts = np.array(section["confusion_matrix"])
+    names = [shorten(name, 14) for name in split.label_names]
+    counts = np.array(split.confusion_matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    named = len(names) <= MAX_NAMED
-    # Enough dots for each cell where there are many.
+    is_named = len(names) <= MAX_NAMED
+    # Enough pixels for each cell where there are many.
     width = WIDTH if len(names) <= 20 else 1.5 * WIDTH
-    size = min(SMALL, _size(len(names), width))
-    margin = (room_for(names, size) if named else 0.3) + 0.28
+    size = min(SMALL, 0.8 * (width - 1) / len(names) * 72)
+    margin = (text_width(names, size) if is_named else 0.3) + 0.28
     side = width - margin - 0.08
-    subtitle = "Rows: right label. Darker: larger share of the row"
-    with picture(path, width, side + margin + 0.58, "Confusion matrix", subtitle) as figure:
-        axis = axes(figure, margin, margin, side, side)
-        # Faint shares are the mistakes: the square root lets them be seen beside the diagonal.
+    subtitle = "Colour: share of the images with the label"
+    with png_figure(path, width, side + margin + 0.58, "Confusion matrix", subtitle) as figure:
+        axis = add_axes(figure, margin, margin, side, side)
+        # The square root makes small shares, the mistakes, visible beside the diagonal.
         axis.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
         axis.grid(False)
-        if named:
+        if is_named:
             axis.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
             axis.set_yticks(range(len(names)), names, fontsize=size)
-            axis.set_xlabel("prediction")
-            axis.set_ylabel("right label")
-        else:
-            axis.set_xlabel("prediction (number of the class)")
-            axis.set_ylabel("right label (number of the class)")
-        _counts(axis, counts, shares, side)
+        axis.set_xlabel("prediction" if is_named else "prediction (class index)")
+        axis.set_ylabel("label" if is_named else "label (class index)")
+        _draw_counts(axis, counts, shares, side)
 
 
-def _size(classes: int, width: float) -> float:
-    """Points that a name may be high."""
-    return 0.8 * (width - 1) / classes * 72
-
-
-def _counts(axis: Any, counts: np.ndarray, shares: np.ndarray, side: float) -> None:
-    """The number in each cell, if it can be read there."""
+def _draw_counts(axis: Any, counts: np.ndarray, shares: np.ndarray, side: float) -> None:
+    """Write the count into each cell, if it is legible there."""
     cell = side / len(counts) * 72
     size = min(8.0, 0.92 * cell / (0.62 * len(str(counts.max()))))
-    if size < LEGIBLE:
+    if size < MIN_FONT_SIZE:
         return
     for (row, column), count in np.ndenumerate(counts):
         if count:
@@ -61,14 +54,13 @@ def _counts(axis: Any, counts: np.ndarray, shares: np.ndarray, side: float) -> N
             axis.text(column, row, str(count), ha="center", va="center", fontsize=size, color=colour)
 
 
-def describe_confusion(section: dict[str, Any]) -> str:
-    """The figure in words and numbers, for those who do not see it."""
-    pairs = section.get("confused_pairs", [])
-    said = f"Confusion matrix of {len(section['per_class'])} classes"
-    if not pairs:
-        return f"{said}: no image was taken for another class."
-    worst = [f"{pair['label']} taken for {pair['prediction']}, {_times(pair['count'])}" for pair in pairs[:3]]
-    return f"{said}; most confused: {'; '.join(worst)}."
+def describe_confusion(split: SplitMetrics) -> str:
+    """Return the alternative text of the figure."""
+    subject = f"Confusion matrix of {len(split.per_class)} classes"
+    if not split.confused_pairs:
+        return f"{subject}: no image was misclassified."
+    pairs = [f"{pair.label} predicted as {pair.prediction}, {_times(pair.count)}" for pair in split.confused_pairs[:3]]
+    return f"{subject}; most confused: {'; '.join(pairs)}."
 
 
 def _times(count: int) -> str:

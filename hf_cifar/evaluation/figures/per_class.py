@@ -1,10 +1,9 @@
-"""How well each class is recognised."""
+"""Recall and precision of each class."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from hf_cifar.evaluation.figures.style import (
     BLUE,
@@ -14,93 +13,88 @@ from hf_cifar.evaluation.figures.style import (
     PALE,
     SMALL,
     WIDTH,
-    axes,
-    picture,
-    room_for,
-    short,
+    add_axes,
+    percent_ticks,
+    png_figure,
+    shorten,
+    text_width,
 )
+from hf_cifar.evaluation.intervals import wilson_interval
+from hf_cifar.run.split_metrics import ClassMetrics, SplitMetrics
+from hf_cifar.utils.formatting import percent
 
 MAX_BARS = 30
+LEGEND = ("recall, 95% interval", "precision")
 
 
-def per_class_figure(path: Path, section: dict[str, Any]) -> None:
-    """A PNG of the recall of each class with its 95 % Wilson interval, and of its precision; the worst class first.
+def per_class_figure(path: Path, split: SplitMetrics) -> None:
+    """Draw the recall of each class with its 95% Wilson interval, and its precision; lowest recall first.
 
     Args:
         path: of the PNG.
-        section: of a split in metrics.json, with `per_class`.
+        split: metrics of the split; of many classes those with the lowest recall are drawn.
     """
     from matplotlib.patches import Patch
 
-    classes = worst_classes(section)
+    classes = classes_by_recall(split)
     shown = classes[:MAX_BARS]
-    labels = [f"{short(name, 18)}" for name, _ in shown]
-    left = room_for(labels) + 0.1
+    names = [shorten(name, 18) for name, _ in shown]
+    left = text_width(names) + 0.1
     height = 0.2 * len(shown)
-    total = height + 1.0
-    title = "Recall and precision of each class"
-    subtitle = "By recall, the worst first"
+    total_height = height + 1.0
+    subtitle = "Lowest recall first"
     if len(shown) < len(classes):
-        subtitle = f"The {len(shown)} worst of {len(classes)} classes, by recall"
-    with picture(path, WIDTH, total, title, subtitle) as figure:
-        axis = axes(figure, left, 0.3, WIDTH - left - 0.24, height)
-        places = np.arange(len(shown))
-        recall = np.array([figures["recall"] for _, figures in shown])
-        intervals = np.array([recall_interval(figures) for _, figures in shown])
-        present = np.array([figures["num_examples"] > 0 for _, figures in shown])
-        precision = np.array([figures["precision"] for _, figures in shown])
-        axis.barh(places[present], recall[present], 0.62, color=PALE, edgecolor=BLUE, linewidth=0.7)
-        axis.hlines(places[present], *intervals[present].T, color=INK, linewidth=1.2)
-        diamonds = axis.scatter(
-            precision[present],
-            places[present],
-            s=20,
-            marker="D",
-            color=ORANGE,
-            edgecolors=INK,
-            linewidths=0.7,
-            zorder=3,
-        )
-        for place in places[~present]:
-            axis.text(0.01, place, "no image has this label", fontsize=SMALL, color=MUTED, va="center")
-        axis.set_yticks(places, labels)
+        subtitle = f"The {len(shown)} of {len(classes)} classes with the lowest recall"
+    with png_figure(path, WIDTH, total_height, "Recall and precision by class", subtitle) as figure:
+        axis = add_axes(figure, left, 0.3, WIDTH - left - 0.24, height)
+        diamonds = _draw_bars(axis, [metrics for _, metrics in shown])
+        axis.set_yticks(range(len(shown)), names)
         axis.set_ylim(len(shown) - 0.4, -0.6)
-        axis.set_xlim(0, 1.02)
-        axis.set_xticks(np.linspace(0, 1, 6), [f"{share:.0%}" for share in np.linspace(0, 1, 6)])
+        percent_ticks(axis, "x", 1.02)
         axis.grid(False, axis="y")
         axis.tick_params(axis="y", length=0)
-        key = ["recall and 95 % interval", "precision"]
         figure.legend(
             [Patch(facecolor=PALE, edgecolor=BLUE, linewidth=0.7), diamonds],
-            key,
+            LEGEND,
             loc="upper left",
-            bbox_to_anchor=(0, 1 - 0.4 / total),
+            bbox_to_anchor=(0, 1 - 0.4 / total_height),
             ncols=2,
             columnspacing=1,
         )
 
 
-def worst_classes(section: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Name and figures of each class by recall, the lowest first; classes without images come last."""
-    return sorted(section["per_class"].items(), key=lambda item: (item[1]["num_examples"] == 0, item[1]["recall"]))
+def _draw_bars(axis: Any, classes: list[ClassMetrics]) -> Any:
+    """Draw bars of recall with intervals, and return the markers of precision."""
+    rows = np.arange(len(classes))
+    recall = np.array([metrics.recall for metrics in classes])
+    intervals = np.array([recall_interval(metrics) for metrics in classes])
+    precision = np.array([metrics.precision for metrics in classes])
+    present = np.array([metrics.num_examples > 0 for metrics in classes])
+    axis.barh(rows[present], recall[present], 0.62, color=PALE, edgecolor=BLUE, linewidth=0.7)
+    axis.hlines(rows[present], *intervals[present].T, color=INK, linewidth=1.2)
+    style = {"s": 20, "marker": "D", "color": ORANGE, "edgecolors": INK, "linewidths": 0.7, "zorder": 3}
+    for row in rows[~present]:
+        axis.text(0.01, row, "no images", fontsize=SMALL, color=MUTED, va="center")
+    return axis.scatter(precision[present], rows[present], **style)
 
 
-def recall_interval(figures: dict[str, Any]) -> tuple[float, float]:
-    """The 95 % interval of a class's recall (Wilson, 1927), or (0, 1) where it has no image."""
-    count = figures["num_examples"]
-    if not count:
-        return 0.0, 1.0
-    interval = binomtest(round(figures["recall"] * count), count).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
+def classes_by_recall(split: SplitMetrics) -> list[tuple[str, ClassMetrics]]:
+    """Return name and metrics of each class, lowest recall first, classes without images last."""
+    return sorted(split.per_class.items(), key=lambda item: (item[1].num_examples == 0, item[1].recall))
 
 
-def describe_per_class(section: dict[str, Any]) -> str:
-    """The figure in words and numbers, for those who do not see it."""
-    classes = [(name, figures) for name, figures in worst_classes(section) if figures["num_examples"]]
-    (worst, low), (best, high) = classes[0], classes[-1]
+def recall_interval(metrics: ClassMetrics) -> tuple[float, float]:
+    """Return the 95% Wilson interval of the recall of a class, or (0, 1) without images."""
+    return wilson_interval(round(metrics.recall * metrics.num_examples), metrics.num_examples)
+
+
+def describe_per_class(split: SplitMetrics) -> str:
+    """Return the alternative text of the figure."""
+    classes = [(name, metrics) for name, metrics in classes_by_recall(split) if metrics.num_examples]
+    (worst, lowest), (best, highest) = classes[0], classes[-1]
     if len(classes) == 1:
-        return f"Recall of the only class with images, {worst}: {low['recall']:.1%}."
+        return f"Recall of {worst}, the only class with images: {percent(lowest.recall)}."
     return (
-        f"Recall and precision of {min(len(classes), MAX_BARS)} classes. Lowest recall: {worst}, {low['recall']:.1%}; "
-        f"highest: {best}, {high['recall']:.1%}."
+        f"Recall and precision of {min(len(split.per_class), MAX_BARS)} classes. Lowest recall: {worst}, "
+        f"{percent(lowest.recall)}; highest: {best}, {percent(highest.recall)}."
     )

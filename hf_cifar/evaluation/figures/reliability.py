@@ -1,95 +1,105 @@
-"""Whether a model is right as often as it says."""
+"""The reliability diagram."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_cifar.evaluation.figures.style import BLUE, INK, MUTED, ORANGE, PALE, VERMILION, WIDTH, axes, picture
+from hf_cifar.evaluation.calibration import mean_confidence
+from hf_cifar.evaluation.figures.style import (
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    PALE,
+    VERMILION,
+    WIDTH,
+    add_axes,
+    percent_ticks,
+    png_figure,
+)
+from hf_cifar.run.split_metrics import ReliabilityBin, SplitMetrics
+from hf_cifar.utils.formatting import error, percent
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
 
-Bins = list[dict[str, Any]]
+Bins = list[ReliabilityBin]
 
 
-def reliability_figure(path: Path, section: dict[str, Any]) -> None:
-    """A PNG of the accuracy at each confidence, as the model is and after its temperature, and of how many are there.
+def reliability_figure(path: Path, split: SplitMetrics) -> bool:
+    """Draw accuracy against confidence, before and after temperature scaling, and the distribution of confidence.
 
     Args:
         path: of the PNG.
-        section: of a split in metrics.json, with `reliability` and, where a temperature is known,
-            `reliability_calibrated` and `temperature`.
+        split: metrics of the split.
+
+    Returns:
+        Whether there was anything to draw: older metrics have no bins.
     """
-    bins, after = section["reliability"], section.get("reliability_calibrated")
-    subtitle = "How often an answer is right, by how sure the model is"
-    with picture(path, WIDTH, 4.3, "Confidence and accuracy", subtitle) as figure:
-        upper = axes(figure, 0.62, 1.25, WIDTH - 0.86, 2.2)
-        lower = axes(figure, 0.62, 0.42, WIDTH - 0.86, 0.58)
-        key = _accuracies(upper, bins, after, section.get("temperature"))
-        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 1 - 0.4 / 4.3), "ncols": 2}
-        figure.legend(key.values(), key.keys(), **place, handlelength=1.6, labelspacing=0.3, columnspacing=1)
-        _shares(lower, bins, after)
+    bins, calibrated = split.reliability, split.reliability_calibrated
+    if not bins:
+        return False
+    height = 4.3
+    with png_figure(path, WIDTH, height, "Reliability diagram", "Accuracy by confidence") as figure:
+        upper = add_axes(figure, 0.62, 1.25, WIDTH - 0.86, 2.2)
+        lower = add_axes(figure, 0.62, 0.42, WIDTH - 0.86, 0.58)
+        legend = _draw_accuracy(upper, bins, calibrated, split.temperature)
+        anchor: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 1 - 0.4 / height), "ncols": 2}
+        figure.legend(legend.values(), legend.keys(), **anchor, handlelength=1.6, labelspacing=0.3, columnspacing=1)
+        _draw_distribution(lower, bins, calibrated)
+    return True
 
 
-def _accuracies(axis: Any, bins: Bins, after: Bins | None, temperature: float | None) -> "dict[str, Artist]":
-    filled = [entry for entry in bins if entry["count"]]
-    left = np.array([entry["low"] for entry in filled])
-    wide = np.array([entry["high"] - entry["low"] for entry in filled])
-    accuracy = np.array([entry["accuracy"] for entry in filled])
-    confidence = np.array([entry["confidence"] for entry in filled])
-    bars = axis.bar(left, accuracy, wide, align="edge", color=PALE, edgecolor=BLUE, linewidth=0.7)
+def _draw_accuracy(axis: Any, bins: Bins, calibrated: Bins | None, temperature: float | None) -> "dict[str, Artist]":
+    """Draw the upper panel, and return the entries of the legend."""
+    filled = [entry for entry in bins if entry.count]
+    left = np.array([entry.low for entry in filled])
+    width = np.array([entry.high - entry.low for entry in filled])
+    accuracy = np.array([entry.accuracy for entry in filled])
+    confidence = np.array([entry.confidence for entry in filled])
+    bars = axis.bar(left, accuracy, width, align="edge", color=PALE, edgecolor=BLUE, linewidth=0.7)
     hatched = {"facecolor": "none", "edgecolor": VERMILION, "linewidth": 0, "hatch": "/////"}
-    gaps = axis.bar(left, confidence - accuracy, wide, accuracy, align="edge", **hatched)
-    (even,) = axis.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
-    key = {"as the model is": bars[0], "gap to its confidence": gaps[0], "perfect": even}
-    if after is not None:
-        points = [(entry["confidence"], entry["accuracy"]) for entry in after if entry["count"]]
+    gaps = axis.bar(left, confidence - accuracy, width, accuracy, align="edge", **hatched)
+    (diagonal,) = axis.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
+    legend = {"uncalibrated": bars[0], "gap to confidence": gaps[0], "perfect calibration": diagonal}
+    if calibrated is not None:
+        points = [(entry.confidence, entry.accuracy) for entry in calibrated if entry.count]
         style = {"marker": "s", "markersize": 4, "markeredgecolor": INK, "markeredgewidth": 0.6}
         (line,) = axis.plot(*zip(*points, strict=True), color=ORANGE, **style)
-        key[f"after temperature {temperature:.2f}"] = line
-    _percent(axis, "x")
-    _percent(axis, "y")
+        legend[f"temperature {temperature:.3f}"] = line
+    percent_ticks(axis, "x")
+    percent_ticks(axis, "y")
     axis.tick_params(axis="x", labelbottom=False)
     axis.set_ylabel("accuracy", labelpad=2)
-    return key
+    return legend
 
 
-def _shares(axis: Any, bins: Bins, after: Bins | None) -> None:
-    """How many of the images have each confidence."""
-    for entries, style in ((bins, {"fill": True, "color": PALE, "edgecolor": BLUE}), (after, {"color": ORANGE})):
+def _draw_distribution(axis: Any, bins: Bins, calibrated: Bins | None) -> None:
+    """Draw the share of the images in each bin."""
+    for entries, style in ((bins, {"fill": True, "color": PALE, "edgecolor": BLUE}), (calibrated, {"color": ORANGE})):
         if entries is None:
             continue
-        counts = np.array([entry["count"] for entry in entries])
-        edges = [entry["low"] for entry in entries] + [entries[-1]["high"]]
+        counts = np.array([entry.count for entry in entries])
+        edges = [entry.low for entry in entries] + [entries[-1].high]
         axis.stairs(counts / counts.sum(), edges, linewidth=1.2, **style)
-    _percent(axis, "x")
+    percent_ticks(axis, "x")
     axis.set_ylim(0, None)
     top = axis.get_ylim()[1]
     axis.set_yticks([0, top], ["0", f"{top:.0%}"])
-    axis.set_xlabel("confidence: probability of the answer")
+    axis.set_xlabel("confidence (probability of the prediction)")
     axis.set_ylabel("images")
 
 
-def _percent(axis: Any, which: str) -> None:
-    ticks = np.linspace(0, 1, 6)
-    getattr(axis, f"set_{which}ticks")(ticks, [f"{share:.0%}" for share in ticks])
-    getattr(axis, f"set_{which}lim")(0, 1)
-
-
-def mean_confidence(bins: Bins) -> float:
-    """How sure a model is on average, from its bins."""
-    total = sum(entry["count"] for entry in bins)
-    return sum(entry["count"] * entry["confidence"] for entry in bins if entry["count"]) / total
-
-
-def describe_reliability(section: dict[str, Any]) -> str:
-    """The figure in words and numbers, for those who do not see it."""
-    said = (
-        f"Reliability diagram in {len(section['reliability'])} bins: mean confidence "
-        f"{mean_confidence(section['reliability']):.1%}, accuracy {section['accuracy']:.1%}, "
-        f"expected calibration error {section['ece']:.1%}"
+def describe_reliability(split: SplitMetrics) -> str | None:
+    """Return the alternative text of the figure; None without bins."""
+    if not split.reliability:
+        return None
+    text = (
+        f"Reliability diagram with {len(split.reliability)} bins: mean confidence "
+        f"{percent(mean_confidence(split.reliability))}, accuracy {percent(split.accuracy, split.num_examples)}, "
+        f"expected calibration error {error(split.ece)}"
     )
-    if section.get("temperature") is None:
-        return f"{said}."
-    return f"{said}; {section['ece_calibrated']:.1%} after temperature {section['temperature']:.2f}."
+    if split.temperature is None:
+        return f"{text}."
+    return f"{text}; {error(split.ece_calibrated)} at temperature {split.temperature:.3f}."

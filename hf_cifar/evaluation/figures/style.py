@@ -1,8 +1,8 @@
-"""How every figure looks, and how it becomes a file.
+"""Style of all figures: sizes, palette, matplotlib settings, and writing them as PNG.
 
-Figures are drawn without pyplot: nothing of a notebook's or of another thread's state is used or left changed. They are
-narrow, so that their letters are still read where a phone shows them at half size, and their colours are those of Okabe
-and Ito (2008), which people with any common form of colour blindness tell apart and which differ in lightness too.
+Figures are drawn without pyplot: the state of a notebook or of another thread is neither used nor changed. They are
+narrow, so that text stays legible on a phone, and use the palette of Okabe and Ito (2008), which is safe for the common
+forms of colour blindness and whose colours differ in lightness.
 """
 
 import functools
@@ -18,63 +18,77 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH = 3.6  # inches; a phone shows them at 90 dots (of CSS) an inch, so that 8 points are read as 10
+WIDTH = 3.6  # inches; a phone shows them at 90 CSS pixels an inch, where 8 points look like 10
 DPI = 180
 SMALL = 8  # points
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6470", "#e3e6ea", "#ffffff"
-PALE = "#c3e0f3"  # under marks that are read in grey too
+PALE = "#c3e0f3"  # fill under marks, legible in greyscale
 BLUE, ORANGE, VERMILION, SKY, GREEN, PURPLE = "#0072B2", "#E69F00", "#D55E00", "#56B4E9", "#009E73", "#CC79A7"
+# Of series in one plot, in this order.
+SERIES = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, MUTED, INK)
 _LOCK = threading.RLock()
 
 
 @contextmanager
-def picture(path: Path, width: float, height: float, title: str, subtitle: str = "") -> "Iterator[Figure]":
-    """Yield an empty figure; what is drawn on it becomes a PNG at `path`, the same bytes each time.
+def png_figure(path: Path, width: float, height: float, title: str, subtitle: str = "") -> "Iterator[Figure]":
+    """Yield an empty figure and save it as PNG, byte for byte reproducibly.
 
     Args:
         path: of the PNG, written whole or not at all.
-        width: inches.
-        height: inches.
-        title: what the figure shows, at its top left.
-        subtitle: how to read it, below.
+        width, height: in inches.
+        title: at the top left.
+        subtitle: how to read the figure, below the title.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    # The settings are the process's: they are ours only while this draws, and two threads draw in turn.
+    # The settings are global to the process: change them only while drawing, one thread at a time.
     with _LOCK, matplotlib.rc_context(_settings()):
         figure = Figure(figsize=(width, height), dpi=DPI)
         FigureCanvasAgg(figure)
-        figure.text(0.08 / width, 1 - 0.06 / height, plain(title), size=10, weight="bold", va="top")
-        figure.text(0.08 / width, 1 - 0.27 / height, plain(subtitle), size=SMALL, color=MUTED, va="top")
+        figure.text(0.08 / width, 1 - 0.06 / height, escape_text(title), size=10, weight="bold", va="top")
+        figure.text(0.08 / width, 1 - 0.27 / height, escape_text(subtitle), size=SMALL, color=MUTED, va="top")
         yield figure
         metadata: dict[str, Any] = {"Software": None}
         write_aside(path, lambda aside: figure.savefig(aside, format="png", metadata=metadata))
 
 
-def axes(figure: "Figure", left: float, bottom: float, width: float, height: float, **options: Any) -> "Axes":
-    """Axes at a place in inches: laying them out by what they hold costs more than drawing them."""
-    whole_width, whole_height = figure.get_size_inches()
-    place = (left / whole_width, bottom / whole_height, width / whole_width, height / whole_height)
-    return figure.add_axes(place, **options)
+def add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
+    """Add axes at a position in inches; an automatic layout would take longer than the drawing."""
+    figure_width, figure_height = figure.get_size_inches()
+    position = (left / figure_width, bottom / figure_height, width / figure_width, height / figure_height)
+    return figure.add_axes(position)
 
 
-def short(text: str, limit: int = 16) -> str:
-    """Text of at most so many characters, ready to be drawn: of a longer one its beginning and its end."""
+def percent_ticks(axis: Any, which: str, top: float = 1.0) -> None:
+    """Label the x or y axis from 0% to 100%.
+
+    Args:
+        axis: matplotlib axes.
+        which: "x" or "y".
+        top: upper limit of the axis.
+    """
+    ticks = [index / 5 for index in range(6)]
+    getattr(axis, f"set_{which}ticks")(ticks, [f"{tick:.0%}" for tick in ticks])
+    getattr(axis, f"set_{which}lim")(0, top)
+
+
+def shorten(text: str, limit: int = 16) -> str:
+    """Return text ready to be drawn, of at most `limit` characters: of a longer one its beginning and its end."""
     text = " ".join(text.split())
     end = limit // 3
-    return plain(text if len(text) <= limit else f"{text[: limit - end - 1]}…{text[-end:]}")
+    return escape_text(text if len(text) <= limit else f"{text[: limit - end - 1]}…{text[-end:]}")
 
 
-def plain(text: str) -> str:
-    """Text that is drawn as it stands: no formula between dollars, an empty box for a character the font lacks."""
+def escape_text(text: str) -> str:
+    """Return text that is drawn literally: no math between dollars, a box for a character that the font lacks."""
     known = _characters()
-    return "".join(letter if ord(letter) in known else "□" for letter in text).replace("$", r"\$")
+    return "".join(character if ord(character) in known else "□" for character in text).replace("$", r"\$")
 
 
-def room_for(labels: list[str], size: float = SMALL) -> float:
-    """Inches that the longest of some labels takes at a size in points, rather too many than too few."""
+def text_width(labels: list[str], size: float = SMALL) -> float:
+    """Return an upper bound of the width of the longest label in inches, at a font size in points."""
     return max((len(label.replace(r"\$", "$")) for label in labels), default=0) * size * 0.6 / 72
 
 
@@ -87,7 +101,7 @@ def _characters() -> frozenset[int]:
 
 @functools.cache
 def _settings() -> Any:
-    """Every setting that a drawing depends on: matplotlib's own, and over them those of this package."""
+    """Return every setting that drawing depends on: matplotlib's defaults, overridden by those of this package."""
     import matplotlib
 
     own = {

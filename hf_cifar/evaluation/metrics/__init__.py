@@ -1,6 +1,6 @@
-"""Metrics as `evaluate.Metric` modules that need no network.
+"""`evaluate.Metric` modules that load without a network.
 
-Each can be made by its class, or by `evaluate.load(path("accuracy"))`.
+Use a class directly, or `evaluate.load(path("accuracy"))`.
 """
 
 from pathlib import Path
@@ -13,5 +13,5 @@ __all__ = ["Accuracy", "MacroF1", "TopKAccuracy", "path"]
 
 
 def path(name: str) -> str:
-    """The folder of a metric, as `evaluate.load` takes it: accuracy, macro_f1 or top_k_accuracy."""
+    """Return the folder of accuracy, macro_f1 or top_k_accuracy, as `evaluate.load` takes it."""
     return str(Path(__file__).parent / name)

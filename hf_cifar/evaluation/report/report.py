@@ -1,53 +1,82 @@
-"""One page that holds all of a stage."""
+"""Write the HTML report: one page with everything about a stage."""
 
-import base64
 import functools
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hf_cifar.evaluation import wording as words
-from hf_cifar.evaluation.figures.collection import MAX_IMAGES, THUMBNAILS
-from hf_cifar.evaluation.figures.confusion import describe_confusion
-from hf_cifar.evaluation.figures.curves import describe_curves
-from hf_cifar.evaluation.figures.per_class import describe_per_class
-from hf_cifar.evaluation.figures.reliability import describe_reliability
-from hf_cifar.evaluation.figures.robustness import describe_robustness
-from hf_cifar.evaluation.figures.tables import read_doubts, read_history
+from hf_cifar.evaluation import wording
+from hf_cifar.evaluation.figures.registry import FIGURES, MAX_IMAGES, THUMBNAILS, Section
+from hf_cifar.evaluation.history import History, read_history
+from hf_cifar.evaluation.image_table import ImageRow, read_image_table
+from hf_cifar.evaluation.report import tables
 from hf_cifar.run.stage_folder import RUN_FILE, StageFolder
+from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.utils.files import write_text
+from hf_cifar.utils.formatting import MIME_TYPES, data_uri, percent
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-FIGURES = ("learning_curves", "confusion_matrix", "reliability", "per_class", "robustness", "augmentation")
-TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
+# Their images are shown one by one instead.
+AS_THUMBNAILS = (Section.MISTAKES, Section.LABEL_ERRORS)
+MAX_UNFOLDED = 30  # classes; a longer table is folded
 
 
-def write_report(folder: StageFolder, metrics: dict[str, Any] | None = None) -> Path:
+@dataclass(frozen=True)
+class EmbeddedFigure:
+    """A figure as a data URI, with its alternative text."""
+
+    name: str
+    source: str
+    alternative: str
+
+
+@dataclass(frozen=True)
+class EmbeddedImage:
+    """A thumbnail as a data URI, with its prediction.
+
+    Attributes:
+        row: label and prediction.
+        source: the data URI.
+        probability, label_probability: in percent.
+        is_tiny: whether it is to be enlarged pixel by pixel.
+    """
+
+    row: ImageRow
+    source: str
+    probability: str
+    label_probability: str
+    is_tiny: bool
+
+
+def write_report(folder: StageFolder, metrics: StageMetrics | None = None) -> Path:
     """Write `report.html` from what a stage left in its folder, and return its path.
 
-    Figures and tables that are not there are left out; `save_figures` makes the figures.
+    Missing figures and tables are left out; `save_figures` draws the figures.
 
     Args:
         folder: of the stage.
-        metrics: the content of metrics.json, where that file is not written yet.
+        metrics: of the stage, where `metrics.json` is not written yet.
+
+    Raises:
+        InputError: there are no metrics, or the file is damaged.
     """
     if metrics is None:
-        metrics = json.loads(folder.metrics.read_text(encoding="utf-8"))
-    figures = {name: folder.figures / f"{name}.png" for name in FIGURES}
+        metrics = StageMetrics.read(folder.metrics)
+    paths = {figure.name: folder.figures / figure.file for figure in FIGURES}
     page = render(
         folder.path.resolve().parent.name,
         metrics,
         history=read_history(folder.history),
-        mistakes=read_doubts(folder.mistakes, MAX_IMAGES),
-        label_errors=read_doubts(folder.label_errors, MAX_IMAGES),
-        figures={name: _embedded(path) for name, path in figures.items() if path.is_file()},
+        mistakes=read_image_table(folder.mistakes, MAX_IMAGES),
+        label_errors=read_image_table(folder.label_errors, MAX_IMAGES),
+        figures={name: data_uri(path) for name, path in paths.items() if path.is_file()},
         thumbnails={
-            int(path.stem): _embedded(path)
+            int(path.stem): data_uri(path)
             for path in sorted((folder.figures / THUMBNAILS).glob("[0-9]*"))
-            if path.suffix in TYPES
+            if path.suffix in MIME_TYPES
         },
         repeatable=(folder.path.parent / RUN_FILE).is_file(),
     )
@@ -57,73 +86,93 @@ def write_report(folder: StageFolder, metrics: dict[str, Any] | None = None) -> 
 
 def render(
     run: str,
-    metrics: dict[str, Any],
+    metrics: StageMetrics,
     *,
-    history: Sequence[dict[str, float]] = (),
-    mistakes: Sequence[dict[str, Any]] = (),
-    label_errors: Sequence[dict[str, Any]] = (),
-    figures: dict[str, str] | None = None,
-    thumbnails: dict[int, str] | None = None,
+    history: History = (),
+    mistakes: Sequence[ImageRow] = (),
+    label_errors: Sequence[ImageRow] = (),
+    figures: Mapping[str, str] | None = None,
+    thumbnails: Mapping[int, str] | None = None,
     repeatable: bool = False,
 ) -> str:
-    """The page as HTML: it opens without a network, asks for nothing from outside and runs no script.
+    """Return the page as HTML that opens offline, loads nothing and runs no script.
 
     Args:
         run: the name of the run.
-        metrics: the content of metrics.json.
-        history: rows of history.csv, without the columns that are empty.
-        mistakes: rows of mistakes.csv, those that are shown.
-        label_errors: rows of label_errors.csv, those that are shown.
-        figures: PNGs as data URIs, by name: those of `save_figures`, and `augmentation`.
-        thumbnails: small images as data URIs, by row of the split; a row without one is left out.
+        metrics: of the stage.
+        history: rows of `history.csv`.
+        mistakes, label_errors: rows that are shown.
+        figures: PNGs as data URIs, by their names in the registry.
+        thumbnails: images as data URIs, by row of the split; a row without one is left out.
         repeatable: whether the folder of the run holds the `run.yaml` that repeats it.
     """
-    test, figures, thumbnails = metrics["test"], figures or {}, thumbnails or {}
-    chosen = metrics.get("train", {}).get("chosen")
-    alternatives = {
-        "confusion_matrix": lambda: describe_confusion(test),
-        "reliability": lambda: describe_reliability(test),
-        "per_class": lambda: describe_per_class(test),
-        "robustness": lambda: describe_robustness(metrics["robustness"]),
-        "learning_curves": lambda: describe_curves(history, chosen),
-        "augmentation": words.augmentation,
-    }
-    needs = {"robustness": "robustness" in metrics, "learning_curves": bool(history)}
-    shown = [_shots(rows, thumbnails) for rows in (mistakes, label_errors)]
+    test, thumbnails = metrics.test, thumbnails or {}
+    worst, suspected = (_with_images(rows, thumbnails) for rows in (mistakes, label_errors))
+    robustness = metrics.robustness
     return _template().render(
         run=run,
-        stage=metrics["stage"],
         metrics=metrics,
-        sections=words.sections(metrics, *map(bool, shown)),
-        folded=words.FOLDED,
-        figures={
-            name: {"source": figures[name], "alternative": describe()}
-            for name, describe in alternatives.items()
-            if name in figures and needs.get(name, True)
-        },
-        headline=words.headline(metrics),
-        measured=words.measured(metrics),
-        beside=words.beside(metrics),
-        calibration=words.calibration(test),
-        classes=words.classes(test),
-        pairs=test.get("confused_pairs", [])[: words.MAX_PAIRS],
-        mistakes=shown[0],
-        label_errors=shown[1],
-        robustness=words.robustness(metrics),
-        training=words.training(metrics),
-        versions=metrics.get("versions", {}),
+        sections=_sections(metrics, bool(worst), bool(suspected)),
+        max_unfolded=MAX_UNFOLDED,
+        figures=_embedded_figures(metrics, history, figures or {}),
+        headline=tables.headline(metrics),
+        setup=tables.setup_rows(metrics),
+        splits=tables.split_table(metrics),
+        notes=[note for note in (wording.describe_selection(metrics), wording.describe_macro_f1(test)) if note],
+        calibration=wording.describe_calibration(test),
+        classes=tables.class_rows(test),
+        pairs=tables.pair_rows(test),
+        mistakes=worst,
+        label_errors=suspected,
+        robustness=tables.corruption_table(robustness) if robustness else None,
+        robustness_text=wording.describe_corruptions(robustness) if robustness else "",
+        training=tables.training_rows(metrics),
+        versions=list(metrics.versions.items()),
         repeatable=repeatable,
     )
 
 
-def _shots(rows: Sequence[dict[str, Any]], thumbnails: dict[int, str]) -> list[dict[str, Any]]:
-    """The rows that there is an image of, with it."""
-    return [{**row, "source": thumbnails[row["index"]]} for row in rows if row["index"] in thumbnails]
+def _embedded_figures(
+    metrics: StageMetrics, history: History, sources: Mapping[str, str]
+) -> dict[str, list[EmbeddedFigure]]:
+    """Return the figures of each section."""
+    embedded: dict[str, list[EmbeddedFigure]] = {section.value: [] for section in Section}
+    for figure in FIGURES:
+        alternative = figure.describe(metrics, history)
+        if figure.name in sources and alternative is not None and figure.section not in AS_THUMBNAILS:
+            embedded[figure.section.value].append(EmbeddedFigure(figure.name, sources[figure.name], alternative))
+    return embedded
 
 
-def _embedded(path: Path) -> str:
-    """A file as a data URI."""
-    return f"data:{TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _with_images(rows: Sequence[ImageRow], thumbnails: Mapping[int, str]) -> list[EmbeddedImage]:
+    """Return the rows that there is a thumbnail of."""
+    return [
+        EmbeddedImage(
+            row=row,
+            source=thumbnails[row.index],
+            probability=percent(row.prediction_probability, decimals=1),
+            label_probability=percent(row.label_probability, decimals=1),
+            is_tiny=thumbnails[row.index].startswith("data:image/png"),
+        )
+        for row in rows
+        if row.index in thumbnails
+    ]
+
+
+def _sections(metrics: StageMetrics, has_mistakes: bool, has_label_errors: bool) -> list[tuple[str, str]]:
+    """Return anchor and title of each section of the page."""
+    shown = {
+        ("setup", "Setup and metrics"): True,
+        (Section.CALIBRATION.value, "Calibration"): True,
+        (Section.CLASSES.value, "Classes"): True,
+        (Section.CONFUSIONS.value, "Confusions"): True,
+        (Section.MISTAKES.value, "Worst mistakes"): has_mistakes,
+        (Section.LABEL_ERRORS.value, "Suspected label errors"): has_label_errors,
+        (Section.ROBUSTNESS.value, "Robustness"): metrics.robustness is not None,
+        (Section.TRAINING.value, "Training"): metrics.train is not None,
+        ("reproduce", "Reproducibility"): True,
+    }
+    return [section for section, is_shown in shown.items() if is_shown]
 
 
 @functools.cache
@@ -137,5 +186,4 @@ def _template() -> "Template":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(share=words.share, number=words.number)
     return environment.get_template("template.html")

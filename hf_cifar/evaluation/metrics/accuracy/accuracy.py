@@ -6,10 +6,10 @@ import datasets
 import evaluate
 from sklearn.metrics import accuracy_score
 
-DESCRIPTION = "The share of images whose predicted class is the right one."
+DESCRIPTION = "The share of images whose predicted class is their label."
 INPUTS = """
     predictions: int [n], the predicted classes.
-    references: int [n], the right ones.
+    references: int [n], the labels.
 Returns:
     {"accuracy": a fraction}
 """

@@ -1,1 +1,1 @@
-"""A metric in the layout that `evaluate.load(FOLDER)` reads."""
+"""Metric module in the layout that `evaluate.load(FOLDER)` reads."""

@@ -7,14 +7,15 @@ import evaluate
 from sklearn.metrics import f1_score
 
 DESCRIPTION = (
-    "The mean over the classes of the harmonic mean of precision and recall; a class that is neither "
-    "predicted nor present counts as 0 where it is among `labels` or `num_labels`, and not at all otherwise."
+    "The unweighted mean over classes of the F1 score, the harmonic mean of precision and recall. Without `labels` and "
+    "`num_labels` it is scikit-learn's default: the mean over the classes that occur among predictions or references. "
+    "A class that occurs in neither counts as 0 where it is named."
 )
 INPUTS = """
     predictions: int [n], the predicted classes.
-    references: int [n], the right ones.
-    num_labels: how many classes there are; default: those that occur.
-    labels: the classes that the mean is over, where they are not all.
+    references: int [n], the labels.
+    num_labels: the mean is over the classes 0 to num_labels - 1.
+    labels: the classes that the mean is over; wins over num_labels.
 Returns:
     {"f1_macro": a fraction}
 """

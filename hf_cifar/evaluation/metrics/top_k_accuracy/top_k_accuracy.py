@@ -7,12 +7,12 @@ import evaluate
 import numpy as np
 
 DESCRIPTION = (
-    "The share of images whose right class is among the k with the highest scores; ties go to the lower class."
+    "The share of images whose label is among the k classes with the highest scores; ties go to the lower class."
 )
 INPUTS = """
-    predictions: float [n, classes], a score a class.
-    references: int [n], the right classes.
-    k: how many of the highest count; with k not below the number of classes the result is 1.
+    predictions: float [n, classes], scores.
+    references: int [n], the labels.
+    k: number of classes that count; the result is 1 for k of at least the number of classes.
 Returns:
     {"top_k_accuracy": a fraction}
 """
@@ -21,7 +21,7 @@ Returns:
 class TopKAccuracy(evaluate.Metric):
     """`compute(predictions=…, references=…, k=5)` -> `{"top_k_accuracy": float}`.
 
-    scikit-learn's `top_k_accuracy_score` refuses two classes with two columns of scores; here nothing is refused.
+    scikit-learn's `top_k_accuracy_score` refuses two classes with two columns of scores; this accepts any number.
     """
 
     def _info(self) -> evaluate.MetricInfo:
