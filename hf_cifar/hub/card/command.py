@@ -21,18 +21,8 @@ _SECRET = re.compile(r"token|secret|password|api_?key", re.IGNORECASE)
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
 _TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
 # Fields that the command always names, or that hold for one machine or call only.
-_SEPARATE = (
-    "stage",
-    "recipe",
-    "output_dir",
-    "resume",
-    "overwrite",
-    "feature_cache",
-    "dataset",
-    "model",
-    "weights",
-    "from_",
-)
+_SEPARATE = {"stage", "recipe", "output_dir", "resume", "overwrite", "feature_cache"}
+_SEPARATE |= {"dataset", "model", "weights", "from_"}
 _OTHER_PARTS = ("prediction", "comparison", "hub")
 _WIDTH = 100
 

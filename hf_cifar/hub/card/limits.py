@@ -109,8 +109,8 @@ def _label_noise(data: CardData) -> str | None:
     if doubtful:
         words.append(
             f"{doubtful:,} of the {count:,} test labels ({percent(doubtful / count, count)}) look doubtful to this "
-            f"model, which itself predicts {percent(data.test.accuracy, count)} of them: some may be wrong, others belong "
-            "to images that are merely hard."
+            f"model, whose own accuracy is {percent(data.test.accuracy, count)}: some may be wrong, others belong to "
+            "images that are merely hard."
         )
     if data.is_cifar10:
         words.append(
@@ -122,7 +122,7 @@ def _label_noise(data: CardData) -> str | None:
 
 def _pretrained_weights(data: CardData) -> str | None:
     if data.stage.weights.is_random:
-        return "None: the network was trained from random weights on this dataset alone, and is likely to be weaker."
+        return "Nothing was pretrained: expect it to be weaker than a model that starts from pretrained weights."
     if data.has_bundled_base:
         return (
             "The small backbone (0.7 million parameters) was pretrained on Tiny-ImageNet-200 only (26.47% top-1): its "
