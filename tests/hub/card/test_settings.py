@@ -23,7 +23,7 @@ from hf_cifar.hub.card import render_card
         ({"early_stopping": 2}, "early stopping after 2 |"),
         (
             {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 4},
-            "| 8, gradient accumulation over 4 batc",
+            "| 8, gradient accumulation over 4",
         ),
         ({"ema": 0.999}, "| Weight averaging | – | exponential, decay 0.999 |"),
         ({"optim": "adamw_torch"}, "| Optimizer | `sgd`, momentum 0.9 | `adamw_torch` |"),
