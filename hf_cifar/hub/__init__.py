@@ -1,1 +1,1 @@
-"""Models on the Hub: their cards, and the way there and back."""
+"""Model cards, exported folders, and pushes to the Hub."""

@@ -1,4 +1,4 @@
-"""What is known of an exported folder, in a file beside it: what was checked, and where it was pushed."""
+"""The state of an exported folder, in a file beside it: what was checked, and what was pushed where."""
 
 import hashlib
 import json
@@ -7,17 +7,17 @@ from pathlib import Path
 
 from hf_cifar.utils.files import write_json
 
-RECORD_SUFFIX = ".json"
+STATE_SUFFIX = ".json"
 
 
 @dataclass
-class Record:
-    """The memory of an exported folder. It is never pushed.
+class ExportState:
+    """What is remembered of an exported folder. It is never pushed.
 
     Attributes:
         checked: digest of the model, processor and examples that passed the check.
         card: digest of the card as the package left it in the folder.
-        edited: whether a person has edited it since, and it was not pushed yet.
+        edited: whether a person has edited it since and it was not pushed yet.
         files: what the package put there; anything else there is a person's.
         pushed: USER/NAME@REVISION -> digest of the card that was pushed there last.
     """
@@ -29,34 +29,34 @@ class Record:
     pushed: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, folder: Path) -> "Record":
-        """The record of an exported folder; an empty one where there is none that can be read."""
+    def read(cls, folder: Path) -> "ExportState":
+        """Return the state of an exported folder; an empty one where there is none that can be read."""
         try:
             return cls(**json.loads(_file(folder).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return cls()
 
     def write(self, folder: Path) -> None:
-        """Keep it beside the folder."""
+        """Write it beside the folder."""
         write_json(_file(folder), asdict(self))
 
 
-def digest(text: str) -> str:
-    """What tells two texts apart."""
+def text_digest(text: str) -> str:
+    """Return the SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def digest_of(files: list[Path]) -> str:
-    """What tells two sets of files apart, by their names and contents."""
-    whole = hashlib.sha256()
+def files_digest(files: list[Path]) -> str:
+    """Return a SHA-256 over the names and contents of files, whatever their order."""
+    digest = hashlib.sha256()
     for file in sorted(files):
-        part = hashlib.sha256()
+        content = hashlib.sha256()
         with file.open("rb") as opened:
             while block := opened.read(2**20):
-                part.update(block)
-        whole.update(f"{file.name}\0{part.hexdigest()}\n".encode())
-    return whole.hexdigest()
+                content.update(block)
+        digest.update(f"{file.name}\0{content.hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _file(folder: Path) -> Path:
-    return folder.parent / (folder.name + RECORD_SUFFIX)
+    return folder.parent / (folder.name + STATE_SUFFIX)

@@ -1,4 +1,4 @@
-"""What goes wrong between here and the Hub, in words; and what is worth another try."""
+"""Explain failures of the Hub's client, and retry those that may pass."""
 
 import json
 import logging
@@ -13,71 +13,73 @@ from hf_cifar.utils.progress import say
 
 T = TypeVar("T")
 WAITS = (1.0, 3.0, 8.0, 15.0)
-PATIENCE_SECONDS = 45.0
-# A server that says nothing for so long says nothing any more; the client would wait for ever.
+RETRY_SECONDS = 45.0
+# The client itself would wait for ever.
 TIMEOUT_SECONDS = 60.0
-NEW_TOKEN = "make one that may write at https://huggingface.co/settings/tokens"
-PASSING = {408: "was too slow", 412: "has a newer commit", 425: "is not ready", 429: "is asked too often"}
+NEW_TOKEN = "create one with write access at https://huggingface.co/settings/tokens"
+TEMPORARY = {408: "timed out", 412: "has a newer commit", 425: "is not ready", 429: "is limiting the request rate"}
 _QUOTA = ("quota", "storage", "exceeded", "too large", "limit reached", "payment")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One thing that went wrong.
+    """A failed request to the Hub.
 
     Attributes:
         reason: what happened.
-        wrong: whether the request is at fault, and not the Hub or the way to it.
-        passing: whether the same may work in a moment.
-        wait: how many seconds the Hub asks to wait.
+        is_input_error: whether the request is at fault, rather than the Hub or the connection.
+        is_temporary: whether a retry may succeed.
+        wait: seconds that the Hub asks to wait.
         advice: what to do about it.
     """
 
     reason: str
-    wrong: bool = False
-    passing: bool = False
+    is_input_error: bool = False
+    is_temporary: bool = False
     wait: float = 0.0
     advice: str = ""
 
     def error(self) -> HubError | InputError:
-        """As the error that ends a push."""
-        kind = InputError if self.wrong else HubError
+        """Return the error that ends a push."""
+        kind = InputError if self.is_input_error else HubError
         return kind(self.reason + (f": {self.advice}" if self.advice else ""))
 
 
 def explain(error: BaseException, repo_id: str) -> Failure | None:
-    """Say what an exception of the Hub's client means; None for one that is not of its making."""
+    """Return what an exception of the Hub's client means; None for any other exception."""
     from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 
     text = " ".join(str(error).split())
     if "Invalid metadata in README.md" in text:
-        return Failure(f"the Hub refuses the card: {text.partition('README.md.')[2].strip(' -')[:300]}", wrong=True)
+        return Failure(
+            f"the Hub rejected the card: {text.partition('README.md.')[2].strip(' -')[:300]}", is_input_error=True
+        )
     if "LFS batch API returned errors" in text:
         return _refused(text.partition("errors:")[2].strip()[:300])
     for cause in _causes(error):
         if isinstance(cause, HfHubHTTPError) and cause.response is not None:
             return _of_status(cause.response.status_code, cause, repo_id)
         if isinstance(cause, OfflineModeIsEnabled):
-            return Failure("HF_HUB_OFFLINE is set", wrong=True, advice="unset it to reach the Hub")
+            return Failure("HF_HUB_OFFLINE is set", is_input_error=True, advice="unset it to reach the Hub")
         if isinstance(cause, HTTPError):
-            return Failure(f"the Hub {_of_transport(cause)}", passing=True)
+            return Failure(f"the Hub {_of_transport(cause)}", is_temporary=True)
         if isinstance(cause, json.JSONDecodeError):
-            return Failure("the Hub gave an answer that cannot be read", passing=True)
+            return Failure("the Hub sent an invalid response", is_temporary=True)
         if isinstance(cause, (ConnectionError, TimeoutError)):
-            return Failure("the connection to the Hub was lost", passing=True)
+            return Failure("the connection to the Hub was lost", is_temporary=True)
     return None
 
 
-def patiently(attempt: Callable[[], T], repo_id: str) -> T:
-    """Call `attempt` until it works, as long as what goes wrong may pass; about a minute at most.
+def retried(attempt: Callable[[], T], repo_id: str) -> T:
+    """Call `attempt` until it succeeds, for about a minute and while its failures are temporary.
 
     Raises:
         InputError: the request is wrong.
-        HubError: the Hub, or the way to it.
+        HubError: the Hub, or the connection to it.
     """
-    begun = time.monotonic()
-    for number in range(len(WAITS) + 1):
-        _make_impatient()
+    started = time.monotonic()
+    for attempts in range(len(WAITS) + 1):
+        _limit_waiting()
         try:
             return attempt()
         except (InputError, HubError):
@@ -86,18 +88,18 @@ def patiently(attempt: Callable[[], T], repo_id: str) -> T:
             failure = explain(error, repo_id)
             if failure is None:
                 raise
-            wait = max(failure.wait, WAITS[min(number, len(WAITS) - 1)])
-            left = PATIENCE_SECONDS - (time.monotonic() - begun)
-            if not failure.passing or number == len(WAITS) or wait > left:
+            wait = max(failure.wait, WAITS[min(attempts, len(WAITS) - 1)])
+            left = RETRY_SECONDS - (time.monotonic() - started)
+            if not failure.is_temporary or attempts == len(WAITS) or wait > left:
                 raise failure.error() from error
-        say(f"{failure.reason}: trying again in {wait:.0f} s ({number + 1} of {len(WAITS)})")
+        say(f"{failure.reason}: retrying in {wait:.0f} s ({attempts + 1} of {len(WAITS)})")
         time.sleep(wait)
-    raise AssertionError("the last try returns or raises")
+    raise AssertionError("the last attempt returns or raises")
 
 
 @contextmanager
-def a_quiet_client() -> Iterator[None]:
-    """Let the Hub's client say of what it waits for only how long, and show no bars; afterwards it is as before."""
+def quiet_client() -> Iterator[None]:
+    """Reduce the output of the Hub's client to how long it waits, without progress bars; restored afterwards."""
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
@@ -107,7 +109,7 @@ def a_quiet_client() -> Iterator[None]:
         constants.HF_HUB_DISABLE_XET,
     )
     handlers, propagate, level = logger.handlers, logger.propagate, logger.level
-    logger.handlers, logger.propagate = [_Waiting()], False
+    logger.handlers, logger.propagate = [_WaitMessages()], False
     logger.setLevel(logging.WARNING)
     disable_progress_bars()
     try:
@@ -124,8 +126,8 @@ def a_quiet_client() -> Iterator[None]:
             enable_progress_bars()
 
 
-def _make_impatient() -> None:
-    """Give every request of the client a limit, also those that are made to wait for ever."""
+def _limit_waiting() -> None:
+    """Give every request of the client a time limit, also those without one."""
     from huggingface_hub import get_session
 
     client = get_session()
@@ -141,10 +143,9 @@ def _limit(request: Any) -> None:
 
 
 def give_up_xet(error: BaseException) -> bool:
-    """Upload by plain HTTP from now on, where an upload by Xet has failed; whether it was one.
+    """Switch to uploads by plain HTTP after an upload by Xet failed; return whether it was one.
 
-    Xet is another protocol than HTTP, chosen by the client and not by the server, who may have no such storage; a
-    firewall may not let it through either.
+    The client chooses Xet, not the server, which may lack that storage; a firewall may block it too.
     """
     from huggingface_hub import constants
     from huggingface_hub.errors import HTTPError
@@ -155,64 +156,64 @@ def give_up_xet(error: BaseException) -> bool:
     return True
 
 
-class _Waiting(logging.Handler):
-    """Of the client's warnings those that say how long it waits, each once; the others quote addresses."""
+class _WaitMessages(logging.Handler):
+    """The client's warnings about waiting, each once; the others quote URLs."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.said: set[str] = set()
+        self.shown: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell the person who watches."""
+        """Show a message on standard error."""
         line = record.getMessage()
-        if line.startswith(("Retrying in", "Rate limited")) and line not in self.said:
-            self.said.add(line)
-            say(f"the Hub does not answer as it should: {line}")
+        if line.startswith(("Retrying in", "Rate limited")) and line not in self.shown:
+            self.shown.add(line)
+            say(f"the Hub is slow to respond: {line}")
 
 
 def _of_status(status: int, error: BaseException, repo_id: str) -> Failure:
     response = error.response  # type: ignore[attr-defined]
-    said = " ".join(str(getattr(error, "server_message", None) or "").split())[:300]
+    message = " ".join(str(getattr(error, "server_message", None) or "").split())[:300]
     owner = repo_id.partition("/")[0]
     if response.request.method == "PUT":
-        # A link to the storage, which holds for a while: the next try is given a new one.
-        return Failure(f"the Hub's storage does not take a file ({status})", passing=True, wait=_retry_after(response))
-    if status in (402, 413) or (status == 403 and any(word in said.lower() for word in _QUOTA)):
-        return _refused(said or f"status {status}")
+        # An upload URL that has expired: the next attempt gets a new one.
+        return Failure(f"the Hub's storage rejected a file ({status})", is_temporary=True, wait=_retry_after(response))
+    if status in (402, 413) or (status == 403 and any(word in message.lower() for word in _QUOTA)):
+        return _refused(message or f"status {status}")
     if status == 401 and response.headers.get("X-Error-Code") != "RepoNotFound":
-        return Failure("the Hub does not know the token (401)", wrong=True, advice=NEW_TOKEN)
+        return Failure("the Hub does not accept the token (401)", is_input_error=True, advice=NEW_TOKEN)
     if status == 403:
-        return Failure(f"the token has no right to write to {owner} (403)", wrong=True, advice=NEW_TOKEN)
+        return Failure(f"the token cannot write to {owner} (403)", is_input_error=True, advice=NEW_TOKEN)
     if status in (401, 404):
-        return Failure(f"the Hub finds no model {repo_id}, or the token may not see it ({status})", wrong=True)
-    if status in PASSING or status >= 500:
-        what = PASSING.get(status, "has a fault of its own")
+        return Failure(f"no model {repo_id} on the Hub, or the token cannot see it ({status})", is_input_error=True)
+    if status in TEMPORARY or status >= 500:
+        problem = TEMPORARY.get(status, "has a server error")
         wait = _retry_after(response)
-        asks = f", and asks to wait {wait:,.0f} s" if wait else ""
-        return Failure(f"the Hub {what} ({status}{asks})", passing=True, wait=wait)
-    return Failure(f"the Hub refuses the request ({status}{': ' + said if said else ''})")
+        asks = f", retry after {wait:,.0f} s" if wait else ""
+        return Failure(f"the Hub {problem} ({status}{asks})", is_temporary=True, wait=wait)
+    return Failure(f"the Hub refused the request ({status}{': ' + message if message else ''})")
 
 
-def _refused(said: str) -> Failure:
-    return Failure(f"the Hub has no room for it ({said})", advice="make room, or ask for more storage")
+def _refused(message: str) -> Failure:
+    return Failure(f"the storage quota does not suffice ({message})", advice="free storage, or request more")
 
 
 def _of_transport(error: BaseException) -> str:
-    """What became of a request without an answer. The exception's own words may quote an address: they are not used."""
+    """Return why a request got no response; the exception's own text is not used, as it may quote a URL."""
     name = type(error).__name__
     if "ConnectTimeout" in name or "ConnectError" in name:
         return "cannot be reached"
-    return "does not answer in time" if "Timeout" in name else "closed the connection in the middle"
+    return "did not respond in time" if "Timeout" in name else "closed the connection"
 
 
 def _retry_after(response: object) -> float:
-    """Seconds that the Hub asks to wait; 0 where it does not say."""
+    """Return the seconds that the Hub asks to wait; 0 where it does not say."""
     value = getattr(response, "headers", {}).get("Retry-After", "")
     return float(value) if str(value).isdigit() else 0.0
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception, and those that it was raised from."""
+    """Yield an exception, then those that it was raised from."""
     while error is not None:
         yield error
         error = error.__cause__

@@ -7,7 +7,7 @@ import pytest
 from support.hub.contents import edit, files_of, on_hub
 from support.hub.fixtures import REPO, TOKEN
 
-ADVICE = "everything is still on disk, to repeat: "
+ADVICE = "nothing local is lost, retry with: "
 SERVER_SIDE = ["whoami", "info", "create", "tree", "validate_yaml", "preupload", "lfs_batch", "lfs_put", "commit"]
 
 
@@ -50,10 +50,10 @@ def then_works(push, hub, stage, line):
 @pytest.mark.parametrize("endpoint", SERVER_SIDE)
 def test_a_fault_of_the_server_is_waited_for_and_then_told(endpoint, fails, then_works, hub):
     hub.fail(endpoint, status=503)
-    words = "the Hub's storage does not take a file" if endpoint == "lfs_put" else "the Hub has a fault of its own"
+    words = "the Hub's storage rejected a file" if endpoint == "lfs_put" else "the Hub has a server error"
     done = fails(1, f"{words} (503)")
     assert len(done.waits) >= 3 and done.waits[0] < done.waits[-1]
-    assert "trying again in" in done.err or "Retrying in" in done.err
+    assert "retrying in" in done.err or "Retrying in" in done.err
     assert 20 < done.waited < 60
     then_works(done)
 
@@ -76,7 +76,7 @@ def test_the_hub_says_how_long_to_wait(endpoint, push, hub):
 
 def test_to_wait_too_long_is_left_to_the_person(fails, then_works, hub):
     hub.fail("commit", status=429, headers={"Retry-After": "3000"})
-    done = fails(1, "is asked too often (429, and asks to wait 3,000 s)")
+    done = fails(1, "is limiting the request rate (429, retry after 3,000 s)")
     assert done.waits == []
     then_works(done)
 
@@ -91,14 +91,14 @@ def test_to_wait_too_long_is_left_to_the_person(fails, then_works, hub):
 )
 def test_no_room(endpoint, fault, words, fails, then_works, hub):
     hub.fail(endpoint, **fault)
-    done = fails(1, "the Hub has no room for it", words)
+    done = fails(1, "the storage quota does not suffice", words)
     assert done.waits == [], "waiting makes no room"
     then_works(done)
 
 
 def test_no_room_for_large_files(fails, then_works, hub):
     hub.store.room = 1000
-    done = fails(1, "the Hub has no room for it", "Your storage limit is reached")
+    done = fails(1, "the storage quota does not suffice", "Your storage limit is reached")
     hub.store.room = None
     then_works(done)
 
@@ -106,7 +106,7 @@ def test_no_room_for_large_files(fails, then_works, hub):
 @pytest.mark.parametrize("endpoint", ["lfs_put", "commit", "whoami", "tree"])
 def test_a_connection_that_is_cut_in_the_middle(endpoint, fails, then_works, push, hub):
     hub.fail(endpoint, cut="body")
-    done = fails(1, "closed the connection in the middle")
+    done = fails(1, "closed the connection")
     then_works(done)
 
 
@@ -122,7 +122,7 @@ IMPATIENT = "import hf_cifar.hub.failures as f; f.TIMEOUT_SECONDS = 0.2"
 @pytest.mark.parametrize("endpoint", ["whoami", "info", "tree", "preupload"])
 def test_a_server_that_says_nothing(endpoint, fails, then_works, hub):
     hub.fail(endpoint, seconds=0.4)
-    then_works(fails(1, "does not answer in time", before=IMPATIENT))
+    then_works(fails(1, "did not respond in time", before=IMPATIENT))
 
 
 def test_a_commit_that_is_there_before_the_answer_to_it(push, hub, stage):
@@ -168,25 +168,25 @@ def test_a_token_that_can_be_none(content, fails, hub, tmp_path):
 
 
 def test_a_token_that_the_hub_does_not_know(fails, then_works, hub):
-    done = fails(2, "does not know the token (401)", "https://huggingface.co/settings/tokens", token="hf_stolen")
+    done = fails(2, "does not accept the token (401)", "https://huggingface.co/settings/tokens", token="hf_stolen")
     assert "hf_stolen" not in done.err and done.waits == []
     then_works(done)
 
 
 def test_a_token_that_may_only_read(fails, then_works, hub):
     hub.account("hf_reader", "alice", role="read")
-    then_works(fails(2, "the token of alice may only read", token="hf_reader"))
+    then_works(fails(2, "the token of alice is read-only", token="hf_reader"))
 
 
 def test_somebody_elses_name(fails, hub):
-    done = fails(2, "alice, who has no right to write to bob", "alice/colours or flowers/colours", repo="bob/colours")
+    done = fails(2, "alice, who cannot write to bob", "alice/colours or flowers/colours", repo="bob/colours")
     assert hub.count("create") == 0 and done.waits == []
 
 
 @pytest.mark.parametrize("endpoint", ["create", "preupload", "commit"])
 def test_a_right_that_the_hub_refuses(endpoint, fails, then_works, hub):
     hub.fail(endpoint, status=403, message="you may not")
-    done = fails(2, "no right to write to alice (403)")
+    done = fails(2, "the token cannot write to alice (403)")
     assert done.waits == []
     then_works(done)
 
@@ -206,7 +206,7 @@ def test_a_repository_that_somebody_makes_in_the_meantime(push, hub):
     "name", ["colours", "a/b/c", "alice/a--b", "alice/x.git", "alice/a b", "/x", "alice/" + "x" * 100]
 )
 def test_what_is_no_name_of_a_repository(name, fails, hub):
-    fails(2, f"--hub-model-id {name} is no name of a repository", repo=name)
+    fails(2, f"--hub-model-id {name} is not a valid repository name", repo=name)
     assert hub.asked == []
 
 
@@ -218,23 +218,23 @@ def test_no_name_at_all(line, stage, hub):
 def test_a_card_that_the_hub_refuses(fails, then_works, hub):
     answer = json.dumps({"errors": [{"message": '"license" must be known'}], "warnings": []}).encode()
     hub.fail("validate_yaml", status=400, body=answer)
-    then_works(fails(2, 'the Hub refuses the card: "license" must be known'))
+    then_works(fails(2, 'the Hub rejected the card: "license" must be known'))
 
 
 def test_an_answer_that_is_no_json(fails, then_works, hub):
     hub.fail("validate_yaml", status=500, body=b"<html>Bad gateway</html>")
-    then_works(fails(1, "gave an answer that cannot be read"))
+    then_works(fails(1, "sent an invalid response"))
 
 
 def test_a_request_that_the_hub_refuses(fails, then_works, hub):
     hub.fail("commit", status=400, message="the commit is odd")
-    then_works(fails(1, "refuses the request (400: the commit is odd)"))
+    then_works(fails(1, "refused the request (400: the commit is odd)"))
 
 
 def test_a_link_to_the_storage_that_has_expired(push, hub):
     hub.fail("lfs_put", status=403, times=1)
     done = push()
-    assert done.status == 0 and "storage does not take a file (403): trying again" in done.err
+    assert done.status == 0 and "storage rejected a file (403): retrying" in done.err
 
 
 def test_somebody_is_always_faster(push, fails, hub):
@@ -248,10 +248,10 @@ def test_somebody_is_always_faster(push, fails, hub):
 def test_a_push_after_training_is_asked_about_before_it(line, hub, image_folder, tmp_path):
     flags = ["--stage", "probe", "--dataset", image_folder, "--recipe", "demo", "--output-dir", tmp_path / "run"]
     flags += ["--push-to-hub", "--hub-model-id"]
-    assert "needs a token" in refused(line(*flags, REPO, token=None), 2)
-    assert "does not know the token" in refused(line(*flags, REPO, token="hf_stolen"), 2)
-    assert "no right to write to bob" in refused(line(*flags, "bob/x"), 2)
-    assert "is no name of a repository" in refused(line(*flags, "colours"), 2)
+    assert "needs a Hub token" in refused(line(*flags, REPO, token=None), 2)
+    assert "does not accept the token" in refused(line(*flags, REPO, token="hf_stolen"), 2)
+    assert "who cannot write to bob" in refused(line(*flags, "bob/x"), 2)
+    assert "is not a valid repository name" in refused(line(*flags, "colours"), 2)
     with hub.down():
         assert "cannot reach the Hub" in refused(line(*flags, REPO), 1)
     assert not (tmp_path / "run").exists() and {asked.endpoint for asked in hub.asked} == {"whoami"}

@@ -1,4 +1,4 @@
-"""What holds for every card."""
+"""Checks that every card passes."""
 
 import re
 
@@ -12,7 +12,7 @@ def rows_of(card: str) -> list[list[str]]:
 
 
 def check(card: str) -> dict:
-    """What holds for every card; returns its header."""
+    """Check what holds for every card; return its header."""
     assert "\n\n\n" not in card
     assert not re.search(r"\bNone\b|\bnan\b|\binf\b|[Mm]ore information needed|from scratch|\]\(\)|UNK", card)
     assert not re.search(r"^#+ .*\n+(#|<!-- hf_cifar:end)(?!##)", re.sub(r"^### ", "", card, flags=re.M), flags=re.M)

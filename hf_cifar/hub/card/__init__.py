@@ -1,4 +1,4 @@
-"""The model card: what a run left on disk, as the README.md of a repository."""
+"""Write the model card of a trained stage: the README.md of its repository."""
 
 from hf_cifar.hub.card.card import render_card, write_card
 from hf_cifar.hub.card.merge import merge_card

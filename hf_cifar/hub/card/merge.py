@@ -1,4 +1,4 @@
-"""A card that is written again over one that a person may have edited."""
+"""Merge a new card into a README that a person may have edited."""
 
 import hashlib
 import re
@@ -15,47 +15,47 @@ BEGIN = "<!-- hf_cifar:begin -->"
 END = "<!-- hf_cifar:end -->"
 _BLOCK = re.compile(rf"^{re.escape(BEGIN)}[ \t]*\n(.*?)^{re.escape(END)}[ \t]*$", re.MULTILINE | re.DOTALL)
 _HEADER = re.compile(r"\A\s*---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.MULTILINE | re.DOTALL)
-_MARK = re.compile(r"^<!-- hf_cifar: .*header ([0-9a-f]{12}), text ([0-9a-f]{12}).*-->$", re.MULTILINE)
-_NO_MARK = "0" * 12
+_MARKER = re.compile(r"^<!-- hf_cifar: .*header ([0-9a-f]{12}), text ([0-9a-f]{12}).*-->$", re.MULTILINE)
+_NO_DIGEST = "0" * 12
 # Keys whose lists a person adds to.
 _LISTS = ("tags", "datasets", "metrics")
 _KINDS = {"lp-ft", "fine-tuned", "linear-probe"}
 
 
-def mark(header: str = _NO_MARK, text: str = _NO_MARK) -> str:
-    """The line of a card by which it is known later whether a person has edited what was written."""
+def marker(header: str = _NO_DIGEST, text: str = _NO_DIGEST) -> str:
+    """Return the line of a card with the digests by which later edits are recognized."""
     return (
-        "<!-- hf_cifar: what stands between the two marks is written anew with each push; text before and after them, "
-        f"and keys added to the header, are kept. header {header}, text {text} -->"
+        "<!-- hf_cifar: the text between the begin and end markers is replaced on every push; other text and added "
+        f"header keys are kept. header {header}, text {text} -->"
     )
 
 
 def sealed(card: str) -> str:
-    """A card whose `mark` says what its header and its block are, before anybody edits them."""
+    """Return a new card with the digests of its header and of its block in its `marker`."""
     header, block = _HEADER.match(card), _BLOCK.search(card)
     if header is None or block is None:
         raise ValueError("the card has no header, or no marked block")
-    return card.replace(mark(), mark(_digest(header[1]), _digest(_unmarked(block[1]))), 1)
+    return card.replace(marker(), marker(_digest(header[1]), _digest(_unmarked(block[1]))), 1)
 
 
 def merge_card(existing: str, fresh: str) -> str:
-    """A fresh card laid over the README that is there.
+    """Merge a fresh card into an existing README.
 
-    A README that is as it was written, is replaced whole. Of one that a person edited, everything is kept but
+    An unedited card is replaced. Of an edited one everything is kept except
 
-    - the marked block, which becomes the fresh one. Edits inside of it are lost then, unless the fresh block says just
-      what the old one said when it was written: then it stays as edited;
-    - in the header the keys of the fresh card. Keys that it does not have stay, and so do what was added to `tags`,
-      `datasets` and `metrics`, and a license, unless the fresh one was asked for.
+    - the marked block, which is replaced; edits inside of it are lost, unless the fresh block is the same as the old
+      one was before the edits;
+    - the header keys of the fresh card. Other keys stay, and so do items added to `tags`, `datasets` and `metrics`,
+      and a license, unless another one was asked for.
 
-    Where the marks were removed, the text is left alone and the header alone is refreshed.
+    Where the markers were removed, only the header is updated.
 
     Args:
-        existing: the README that is there.
+        existing: the README.
         fresh: a card of `render_card`.
 
     Returns:
-        The merged README; `existing` itself where there is nothing new.
+        The merged README; `existing` itself where nothing is new.
 
     Raises:
         InputError: the header of `existing` cannot be read.
@@ -64,22 +64,21 @@ def merge_card(existing: str, fresh: str) -> str:
     old_header, new_header = _HEADER.match(existing), _HEADER.match(fresh)
     assert new_header is not None
     old_text = existing[old_header.end() :] if old_header else existing
-    seals = _MARK.search(existing)
-    touched = old_header is None or seals is None or seals[1] != _digest(old_header[1])
-    if not touched:
+    digests = _MARKER.search(existing)
+    if old_header is not None and digests is not None and digests[1] == _digest(old_header[1]):
         header = new_header[1]
     else:
         before = _parsed(old_header[1]) if old_header else {}
-        after = _merged(before, _parsed(new_header[1]))
+        after = _merged_header(before, _parsed(new_header[1]))
         header = old_header[1] if old_header and after == before else yaml_dump(after, sort_keys=False)
     return f"---\n{header}---\n{_merged_text(old_text, fresh[new_header.end() :])}"
 
 
-def edited_inside(existing: str) -> bool:
-    """Whether a person has edited the text between the marks."""
+def is_edited_inside(existing: str) -> bool:
+    """Return whether a person has edited the text between the markers."""
     existing = existing.replace("\r\n", "\n")
-    block, seals = _BLOCK.search(existing), _MARK.search(existing)
-    return block is not None and (seals is None or seals[2] != _digest(_unmarked(block[1])))
+    block, digests = _BLOCK.search(existing), _MARKER.search(existing)
+    return block is not None and (digests is None or digests[2] != _digest(_unmarked(block[1])))
 
 
 def _merged_text(old: str, new: str) -> str:
@@ -89,14 +88,14 @@ def _merged_text(old: str, new: str) -> str:
         return new
     if old_block is None:
         return old
-    was, now = _MARK.search(old_block[0]), _MARK.search(new_block[0])
-    if was and now and was[2] == now[2]:
+    before, after = _MARKER.search(old_block[0]), _MARKER.search(new_block[0])
+    if before and after and before[2] == after[2]:
         # Nothing new to say: what a person wrote there stays.
-        return old.replace(was[0], now[0])
+        return old.replace(before[0], after[0])
     return old[: old_block.start()] + new_block[0] + old[old_block.end() :]
 
 
-def _merged(before: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
+def _merged_header(before: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
     after = {**fresh, **{key: value for key, value in before.items() if key not in fresh}}
     for key in _LISTS:
         if key in fresh and key in before:
@@ -113,17 +112,15 @@ def _parsed(header: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(header) or {}
     except yaml.YAMLError as error:
-        raise InputError(
-            f"the header of the README that is there is not valid YAML ({' '.join(str(error).split())[:200]}): "
-            "mend it, or remove the file to have it written anew"
-        ) from error
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"the header of the existing README is not valid YAML ({reason}): fix or remove it") from error
     if not isinstance(values, dict):
-        raise InputError("the header of the README that is there holds no keys and values: mend it, or remove the file")
+        raise InputError("the header of the existing README is not a YAML mapping: fix or remove it")
     return values
 
 
 def _unmarked(block: str) -> str:
-    return _MARK.sub("", block)
+    return _MARKER.sub("", block)
 
 
 def _digest(text: str) -> str:

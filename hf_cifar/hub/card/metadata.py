@@ -1,14 +1,17 @@
-"""The header of a model card: what the Hub reads of it."""
+"""The YAML header of a model card, which the Hub reads."""
 
 import re
+from dataclasses import asdict
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from hf_cifar.hub.card.data import BUNDLED, DIGITS, CardData
+from hf_cifar.hub.card.data import BUNDLED, CardData
+from hf_cifar.run.train_summary import ProbeSummary
+from hf_cifar.run.wording import describe_split
 
 TASK = "image-classification"
-# What the cards of these models say; anything that is not sure is left out.
+# As their own cards say; anything uncertain is left out.
 LICENSES = {
     "google/vit-base-patch16-224": "apache-2.0",
     "google/vit-base-patch16-224-in21k": "apache-2.0",
@@ -30,99 +33,90 @@ LICENSES = {
 
 
 def license_of(data: CardData) -> str | None:
-    """The license that was given, else the base model's, where it is known."""
-    return data.license or known_license(data.base_model or (BUNDLED if data.bundled_base else None))
+    """Return the license that was given, else the base model's where it is known."""
+    return data.license or known_license(data.metrics.base_model or (BUNDLED if data.has_bundled_base else None))
 
 
 def known_license(base_model: str | None) -> str | None:
-    """The license of a well-known base model."""
+    """Return the license of a well-known base model."""
     return LICENSES.get(base_model or "")
 
 
 def metadata(data: CardData) -> ModelCardData:
-    """The YAML header, as an object of `huggingface_hub`."""
-    results = eval_results(data)
+    """Return the YAML header as an object of `huggingface_hub`."""
+    results, base_model = eval_results(data), data.metrics.base_model
     return ModelCardData(
         license=license_of(data),
         library_name="transformers",
         pipeline_tag=TASK,
         tags=tags(data),
-        base_model=data.base_model,
-        datasets=[data.dataset_id] if data.dataset_id else None,
+        base_model=base_model,
+        datasets=[data.dataset.id] if data.dataset.kind == "hub" else None,
         metrics=list(dict.fromkeys(result.metric_type for result in results)),
         model_name=model_name(data),
         eval_results=results,
-        base_model_relation="finetune" if data.base_model else None,
+        base_model_relation="finetune" if base_model else None,
         widget=widgets(data) or None,
     )
 
 
 def tags(data: CardData) -> list[str]:
-    """What the model can be found by."""
-    by_trainer = any(stage.metrics["train"].get("solver") != "lbfgs" for stage in data.stages)
-    kind = ("lp-ft" if data.lpft else "fine-tuned") if data.stage.name == "finetune" else "linear-probe"
-    return [TASK, "vision", *(["generated_from_trainer"] if by_trainer else []), "hf_cifar", kind]
+    """Return the tags that the model is found by."""
+    solvers = [stage.train.solver if isinstance(stage.train, ProbeSummary) else "trainer" for stage in data.stages]
+    by_trainer = ["generated_from_trainer"] if "trainer" in solvers else []
+    kind = ("lp-ft" if data.is_lpft else "fine-tuned") if data.stage.name == "finetune" else "linear-probe"
+    return [TASK, "vision", *by_trainer, "hf_cifar", kind]
 
 
 def model_name(data: CardData) -> str:
-    """What leaderboards call the model: the repository's name, or one made of network, dataset and stage."""
+    """Return the repository's name, or one made of network, dataset and stage."""
     if data.hub_model_id:
         return data.hub_model_id.rpartition("/")[2]
-    words = f"{data.architecture} {data.stage.metrics['dataset']['id'].rpartition('/')[2]} {data.stage.name}"
+    words = f"{data.architecture} {data.dataset.id.rpartition('/')[2]} {data.stage.name}"
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
 
 
 def widgets(data: CardData) -> list[dict[str, Any]]:
-    """Images of the repository to try the model on, with what it did answer."""
+    """Return the example images for the Hub's widget, with the predictions that it shows."""
     return [
         {
-            "src": f"examples/{example['file']}",
-            "example_title": str(example["label"]),
-            "output": [
-                {"label": str(answer["label"]), "score": float(answer["score"])} for answer in example["output"]
-            ],
+            "src": f"examples/{example.file}",
+            "example_title": example.label,
+            "output": [asdict(score) for score in example.output],
         }
         for example in data.examples
     ]
 
 
 def eval_results(data: CardData) -> list[EvalResult]:
-    """Every metric of the test split, and of its corrupted copies where they were measured."""
-    test, dataset = data.test, data.stage.metrics["dataset"]
-    origin = str(dataset["splits"]["test"])
-    whole = origin.startswith("the source's") and ";" not in origin
-    values: list[tuple[str, str, Any, dict[str, Any] | None]] = [
-        ("accuracy", "Accuracy", test["accuracy"], None),
-        ("f1", "Macro F1", test["f1_macro"], {"average": "macro"}),
+    """Return every metric of the test split, and of its corrupted copies where they were measured."""
+    test, dataset, origin = data.test, data.dataset, data.dataset.splits["test"]
+    values: list[tuple[str, str, float | None, dict[str, Any] | None]] = [
+        ("accuracy", "Accuracy", test.accuracy, None),
+        ("f1", "Macro F1", test.f1_macro, {"average": "macro"}),
     ]
-    if len(data.label_names) > 5:
-        values.append(("top_k_accuracy", "Top-5 accuracy", test["top5_accuracy"], {"k": 5}))
+    if len(test.label_names) > 5:
+        values.append(("top_k_accuracy", "Top-5 accuracy", test.top5_accuracy, {"k": 5}))
+    scaled = {"temperature": test.temperature}
     values += [
-        ("nll", "Negative log-likelihood (nats)", test["nll"], None),
-        ("ece", "Expected calibration error", test["ece"], {"bins": 15}),
+        ("nll", "Negative log-likelihood (nats)", test.nll, None),
+        ("ece", "Expected calibration error", test.ece, {"bins": 15}),
+        ("nll", "Negative log-likelihood (nats), temperature-scaled", test.nll_calibrated, scaled),
+        ("ece", "Expected calibration error, temperature-scaled", test.ece_calibrated, {"bins": 15, **scaled}),
     ]
-    temperature = test.get("temperature")
-    if temperature is not None:
-        scaled = {"temperature": temperature}
-        values += [
-            ("nll", "Negative log-likelihood (nats), with the temperature", test["nll_calibrated"], scaled),
-            ("ece", "Expected calibration error, with the temperature", test["ece_calibrated"], {"bins": 15, **scaled}),
-        ]
-    robustness = data.stage.metrics.get("robustness")
-    if robustness:
-        how = {"corruptions": len(robustness["corruptions"]), "severities": 5, "seed": robustness["seed"]}
-        mean = robustness["mean_corruption_accuracy"]
-        values.append(("accuracy", "Mean accuracy on corrupted test images", mean, how))
+    if (robustness := data.metrics.robustness) is not None:
+        how = {"corruptions": len(robustness.corruptions), "severities": 5, "seed": robustness.seed}
+        values.append(("accuracy", "Mean accuracy on corrupted images", robustness.mean_corruption_accuracy, how))
     return [
         EvalResult(
             task_type=TASK,
             task_name="Image classification",
-            dataset_type=data.dataset_id or ("digits" if dataset["id"] == DIGITS else "local"),
+            dataset_type={"hub": dataset.id, "bundled": "digits"}.get(dataset.kind, "local"),
             dataset_name=data.dataset_name,
             dataset_config=data.config.data.dataset_config,
-            dataset_split=data.splits.get("test", {}).get("split", "test"),
-            dataset_revision=dataset["revision"],
-            dataset_args=None if whole else {"rows": origin},
+            dataset_split=origin.source,
+            dataset_revision=dataset.revision,
+            dataset_args=None if origin.is_whole_published_split else {"rows": describe_split(origin)},
             metric_type=kind,
             metric_name=name,
             metric_value=value,

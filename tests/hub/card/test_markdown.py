@@ -1,29 +1,8 @@
-"""Names from outside and numbers in Markdown."""
+"""Text from outside in Markdown."""
 
 import pytest
 
-from hf_cifar.hub.card.markdown import code, duration, loss, percent, plain, table
-
-
-@pytest.mark.parametrize(
-    ("fraction", "count", "shown"),
-    [
-        (0.97772, 359, "97.77 %"),
-        (0.99999, 10_000, "99.99 %"),
-        (0.99998, 50_000, "99.998 %"),
-        (0.29, 100, "29.00 %"),  # 0.29 * 100 is less than 29 in binary
-        (1.0, 144, "100.00 %"),
-        (None, 0, "–"),
-    ],
-)
-def test_accuracies_are_never_rounded_up(fraction, count, shown):
-    assert percent(fraction, count) == shown
-
-
-def test_losses_are_never_rounded_down():
-    assert loss(0.04461) == "0.0447"
-    assert loss(0.1) == "0.1000"
-    assert loss(None) == "–"
+from hf_cifar.hub.card.markdown import bold, code, plain
 
 
 @pytest.mark.parametrize(
@@ -45,12 +24,8 @@ def test_names_are_shown_as_they_are(name, shown):
 def test_code_holds_back_quotes_and_bars():
     assert code("a`b") == "`` a`b ``"
     assert code("a|b") == "`a|b`"
-    assert code("a|b", cell=True) == r"`a\|b`"
+    assert code("a|b", in_table=True) == r"`a\|b`"
 
 
-def test_a_table_aligns_its_numbers():
-    assert table(["Class", "n"], [["cat", "3"]]).splitlines() == ["| Class | n |", "| :--- | ---: |", "| cat | 3 |"]
-
-
-def test_durations():
-    assert [duration(seconds) for seconds in (12.34, 814, 7500)] == ["12.3 s", "13 min 34 s", "2 h 05 min"]
+def test_bold_leaves_what_is_missing():
+    assert [bold("1"), bold("1", False), bold("–")] == ["**1**", "1", "–"]

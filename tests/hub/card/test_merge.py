@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from support.made_run import make_run
+from support.made_run import from_hub, make_run
 
 from hf_cifar.errors import InputError
 from hf_cifar.hub.card import merge_card, render_card, write_card
@@ -27,7 +27,7 @@ def fresh(tmp_path_factory) -> str:
         "dataset_id": "mine",
         "revision": None,
         "base_model": "microsoft/resnet-18",
-        "origin": "microsoft/resnet-18",
+        "weights_origin": from_hub("microsoft/resnet-18"),
     }
     return render_card(make_run(folder, stages=("finetune",), **given) / "finetune")
 
@@ -105,7 +105,7 @@ def test_windows_line_ends_and_a_byte_order_mark(card, fresh):
 def test_a_broken_header_is_refused(card, fresh):
     with pytest.raises(InputError, match="not valid YAML"):
         merge_card(card.replace("---\n", "---\nlicense: [\n", 1), fresh)
-    with pytest.raises(InputError, match="no keys and values"):
+    with pytest.raises(InputError, match="not a YAML mapping"):
         merge_card("---\njust words\n---\n", fresh)
 
 
@@ -117,4 +117,4 @@ def test_writing_over_an_edited_card(tmp_path, capsys):
     write_card(run / "finetune", tmp_path / "model")
     assert "# ResNet-18 fine-tuned on CIFAR-10" in file.read_text()
     assert file.read_text().endswith("\nAfter it.\n")
-    assert "was edited between its marks" in capsys.readouterr().err
+    assert "was edited between its markers" in capsys.readouterr().err

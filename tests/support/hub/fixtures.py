@@ -119,7 +119,7 @@ def trained(tmp_path_factory) -> Path:
     """A run whose fine-tuning is done and exported; it is not opened again, as if that had been done. Copy it."""
     from hf_cifar.config.parts import HubConfig
     from hf_cifar.config.run_config import RunConfig, nested
-    from hf_cifar.stages import export as module
+    from hf_cifar.hub import export as module
     from hf_cifar.stages.train import run
 
     place = tmp_path_factory.mktemp("trained")
@@ -132,7 +132,7 @@ def trained(tmp_path_factory) -> Path:
     run(RunConfig.build(nested(options)))
     stage = place / "run" / "finetune"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "check_answers", lambda *_: 0.0)
+        patch.setattr(module, "check_predictions", lambda *_: 0.0)
         module.export(module.trained_stage(stage), HubConfig())
     return place / "run"
 

@@ -1,0 +1,140 @@
+"""The sentences of a model card that need more than one number."""
+
+import math
+
+from hf_cifar.hub.card.data import CardData
+from hf_cifar.hub.card.markdown import code, plain
+from hf_cifar.hub.card.network import input_size
+from hf_cifar.run.origins import StartKind, WeightsKind
+from hf_cifar.run.wording import describe_weights
+from hf_cifar.utils.formatting import error, listed, percent
+
+NUM_NAMED_CLASSES = 10
+
+
+def title(data: CardData) -> str:
+    """Return the title of the card."""
+    verb = "trained" if data.stage.weights.is_random else "fine-tuned"
+    how = "linear probe" if data.stage.name == "probe" else verb
+    return f"{data.architecture[0].upper()}{data.architecture[1:]} {how} on {plain(data.dataset_name)}"
+
+
+def summary(data: CardData) -> str:
+    """Return what the model is and how it was made."""
+    names, size = data.test.label_names, input_size(data.processor)
+    facts = f"{data.stage.train.total_parameters:,} parameters" + (f", {size[1]}x{size[0]} input" if size else "")
+    shown = f" ({', '.join(plain(name) for name in names)})" if len(names) <= NUM_NAMED_CLASSES else ""
+    return (
+        f"A **{data.architecture}** image classifier ({facts}) for the {len(names)} classes of "
+        f"{plain(data.dataset_name)}{shown}. {_training(data)}"
+    )
+
+
+def start(data: CardData) -> str:
+    """Return what the model started from, as the end of a sentence; without a local path."""
+    origin = data.stage.start
+    head = ", with a new head" if origin and origin.new_head else ""
+    if origin and origin.kind is StartKind.CHECKPOINT:
+        name = str(data.config.finetune.from_)
+        known = name if name in data.hub_names else name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+        return f"the saved model {code(known)}{head}"
+    return _base(data) + head
+
+
+def dataset(data: CardData) -> str:
+    """Return the dataset with its link and commit, or where else it comes from."""
+    if data.dataset.kind == "hub":
+        config, revision = data.config.data.dataset_config, data.dataset.revision
+        words = f"[{plain(data.dataset.id)}](https://huggingface.co/datasets/{data.dataset.id})"
+        words += f", configuration {code(config)}," if config else ""
+        return words + (f" at revision {code(revision)}" if revision else "")
+    if data.dataset.kind == "folder":
+        return f"the local folder {code(data.dataset_name)}"
+    return "scikit-learn's digits (`sklearn.datasets.load_digits`), 8x8 pixels"
+
+
+def majority(data: CardData) -> str:
+    """Return the accuracy of always predicting the most frequent label of test."""
+    counts = [item.num_examples for item in data.test.per_class.values()]
+    return percent(max(counts) / sum(counts), sum(counts))
+
+
+def calibration(data: CardData) -> str:
+    """Return how confidence compares with accuracy, and what temperature scaling changes."""
+    test = data.test
+    words = []
+    bins = [item for item in test.reliability if item.confidence is not None]
+    if bins:
+        confidence = math.fsum(item.count * (item.confidence or 0) for item in bins) / sum(item.count for item in bins)
+        low, high = test.accuracy_ci95
+        verdict = "overconfident" if confidence > high else "underconfident" if confidence < low else "well calibrated"
+        words.append(
+            f"Mean confidence is {percent(confidence)} at an accuracy of {percent(test.accuracy)}: on average the "
+            f"model is {verdict}."
+        )
+    if test.temperature is None:
+        return " ".join([*words, f"No temperature was fitted; the expected calibration error is {error(test.ece)}."])
+    scaling = (
+        f"Temperature scaling (T = {test.temperature:.4f}, fitted on validation) changes the expected calibration "
+        f"error on test from {error(test.ece)} to {error(test.ece_calibrated)} without changing a prediction; "
+        "`pipeline` does not apply it, this does:"
+    )
+    return " ".join([*words, scaling])
+
+
+def augmentation(data: CardData) -> str:
+    """Return how training images were augmented in the last stage."""
+    options = data.stage.train.augmentation
+    policies = {
+        "none": "none",
+        "crop": "random shifts by up to 1/8 of the side",
+        "standard": "random shifts by up to 1/8 of the side and horizontal flips",
+        "trivial": "random shifts by up to 1/8 of the side, horizontal flips and TrivialAugment",
+        "rand": "random shifts by up to 1/8 of the side, horizontal flips and RandAugment",
+    }
+    extra = {
+        "random erasing with probability": options.random_erasing,
+        "MixUp with alpha": options.mixup,
+        "CutMix with alpha": options.cutmix,
+    }
+    return ", ".join([policies[options.augment], *(f"{name} {value:g}" for name, value in extra.items() if value)])
+
+
+def unreadable(data: CardData) -> str:
+    """Return how many images of each split were left out; empty where none was."""
+    return listed([f"{count:,} of {name}" for name, count in data.dataset.num_corrupt.items() if count])
+
+
+def hardware(data: CardData) -> str:
+    """Return what the stage ran on; empty where that is not recorded."""
+    machine = data.metrics.hardware
+    if machine is None:
+        return ""
+    cores = f" ({machine.cores} cores)" if machine.cores else ""
+    parts = [machine.device if machine.device != "cpu" else "", f"{machine.cpu}{cores}" if machine.cpu else ""]
+    return ", ".join(plain(part) for part in parts if part)
+
+
+def _training(data: CardData) -> str:
+    if data.stage.name == "probe":
+        return f"It is a linear probe: a linear classifier trained on the frozen features of {_base(data)}."
+    if data.is_lpft:
+        return (
+            "It was trained by [LP-FT](https://arxiv.org/abs/2202.10054) (a linear probe on the frozen backbone, then "
+            f"fine-tuning), starting from {_base(data)}."
+        )
+    return f"It was {'trained' if data.stage.weights.is_random else 'fine-tuned'} from {start(data)}."
+
+
+def _base(data: CardData) -> str:
+    weights, base = data.stage.weights, data.metrics.base_model
+    if weights.is_random:
+        return "random weights (nothing was pretrained)"
+    if base:
+        link = f"[{plain(base)}](https://huggingface.co/{base})"
+        if weights.kind is WeightsKind.HUB and weights.name == weights.architecture == base:
+            return f"{link} at revision {code(weights.revision)}" if weights.revision else link
+        return f"{link} ({plain(describe_weights(weights))})"
+    if data.has_bundled_base:
+        return "`resnet18-mini`, the backbone that ships with `hf_cifar`"
+    return f"local weights ({plain(describe_weights(weights))})"
