@@ -1,4 +1,4 @@
-"""Train, validation and test: what is held out, and from where. The test split never chooses anything."""
+"""Train, validation and test splits, held out where the source lacks them. Nothing is ever chosen on test."""
 
 from dataclasses import dataclass, replace
 
@@ -20,9 +20,9 @@ class Splits:
     """The three parts of a run's data.
 
     Attributes:
-        train, validation, test: no image is in two of them.
-        origin: for each part, in words, where it comes from.
-        num_corrupt: for each part, how many unreadable images were left out.
+        train, validation, test: disjoint.
+        origin: of each part, in words.
+        num_corrupt: unreadable images that were left out of each part.
     """
 
     train: LabeledImages
@@ -32,39 +32,42 @@ class Splits:
     num_corrupt: dict[str, int]
 
     def parts(self) -> dict[str, LabeledImages]:
-        """The parts by their names."""
+        """Return the parts by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 def make_splits(source: Source, config: DataConfig, seed: int) -> Splits:
-    """Hold out what the source lacks, stratified by class.
+    """Hold out the splits that the source lacks, stratified by class.
 
-    Where there is no test split, the published validation split takes its place; where there is neither, a fifth
-    of train is held out by a fixed seed, so that runs with different seeds are measured on the same images.
+    Without a test split, the published validation split takes its place; without either, a fifth of train is held out
+    by a fixed seed, so that runs with different seeds are measured on the same images.
 
     Args:
-        source: what was found.
+        source: the dataset.
         config: fractions and limits.
-        seed: rules the validation split and the choice of a subset.
+        seed: of the validation split and of the choice of a subset.
+
+    Raises:
+        InputError: a split would have no images.
     """
-    found = dict(source.splits)
-    origin = {name: f"the source's {name} split" for name in found}
+    splits = dict(source.splits)
+    origin = {name: f"the source's {name} split" for name in splits}
     num_corrupt = dict.fromkeys(("train", "validation", "test"), 0)
     if config.skip_corrupt:
-        for name, images in found.items():
+        for name, images in splits.items():
             bad = list(images.corrupt())
             num_corrupt[name] = len(bad)
-            found[name] = images.select(np.delete(np.arange(len(images)), bad))
-    if "test" not in found and "validation" in found:
-        found["test"], num_corrupt["test"] = found.pop("validation"), num_corrupt["validation"]
+            splits[name] = images.select(np.delete(np.arange(len(images)), bad))
+    if "test" not in splits and "validation" in splits:
+        splits["test"], num_corrupt["test"] = splits.pop("validation"), num_corrupt["validation"]
         num_corrupt["validation"] = 0
         origin["test"] = "the source's validation split; it has no test split"
-    if "test" not in found:
-        found["train"], found["test"] = _hold_out(found["train"], TEST_FRACTION, TEST_SEED)
+    if "test" not in splits:
+        splits["train"], splits["test"] = _hold_out(splits["train"], TEST_FRACTION, TEST_SEED)
         origin["test"] = f"{TEST_FRACTION:.0%} of train, held out by seed {TEST_SEED}; the source has no test split"
         origin["train"] = "the rest of train"
-    if "validation" not in found:
-        found["train"], found["validation"] = _hold_out(found["train"], config.val_fraction, seed)
+    if "validation" not in splits:
+        splits["train"], splits["validation"] = _hold_out(splits["train"], config.val_fraction, seed)
         origin["validation"] = f"{config.val_fraction:.0%} of train, held out by seed {seed}"
         origin["train"] = "the rest of train"
     limits = {
@@ -73,43 +76,43 @@ def make_splits(source: Source, config: DataConfig, seed: int) -> Splits:
         "test": config.max_eval_samples,
     }
     for name, limit in limits.items():
-        if limit is not None and limit < len(found[name]):
-            found[name] = _subset(found[name], limit, seed)
+        if limit is not None and limit < len(splits[name]):
+            splits[name] = _subset(splits[name], limit, seed)
             origin[name] += f"; {limit} of its images, chosen by seed {seed}"
-        if len(found[name]) == 0:
+        if len(splits[name]) == 0:
             raise InputError(f"{name} has no images: the dataset is too small to hold any out")
-    marked = {name: replace(images, part=name) for name, images in found.items()}
-    return Splits(marked["train"], marked["validation"], marked["test"], origin, num_corrupt)
+    parts = {name: replace(images, part=name) for name, images in splits.items()}
+    return Splits(parts["train"], parts["validation"], parts["test"], origin, num_corrupt)
 
 
 def evaluation_images(
-    source: Source, config: DataConfig, seed: int, asked: str | None, own: bool
+    source: Source, config: DataConfig, seed: int, requested: str | None, own: bool
 ) -> tuple[LabeledImages, str, str]:
-    """The images that a trained model is measured on.
+    """Choose the images that a trained model is measured on.
 
     Args:
-        source: what was found.
+        source: the dataset.
         config, seed: of the splits, as in `make_splits`.
-        asked: train, validation or test, as a run would split the source; all, every image of it; None: test, or
-            every image where nothing says that any part of them is for tests.
+        requested: train, validation or test, as a run would split the source; all, every image of it; None, test, or
+            every image of a source without splits that the model was not trained on.
         own: whether the model was trained on this source.
 
     Returns:
-        The images, the name of their split, and where they come from, in words.
+        The images, the name of their split, and their origin in words.
 
     Raises:
         InputError: the source has no such split.
     """
     unsplit = list(source.splits) == ["train"]
-    if asked == "all" or (asked is None and unsplit and not own):
+    if requested == "all" or (requested is None and unsplit and not own):
         return _limited(_together(source), "all", "every image of the source", config, seed)
     if "train" in source.splits:
         splits = make_splits(source, config, seed)
-        name = asked or "test"
+        name = requested or "test"
         if splits.num_corrupt[name]:
             say(f"warning: {splits.num_corrupt[name]} images of {name} cannot be read and are left out")
         return splits.parts()[name], name, splits.origin[name]
-    name = asked or ("test" if "test" in source.splits else next(iter(source.splits)))
+    name = requested or ("test" if "test" in source.splits else next(iter(source.splits)))
     if name not in source.splits:
         raise InputError(f"--split {name}: {source.name} has no such split, only {', '.join(source.splits)}")
     return _limited(source.splits[name], name, f"the source's {name} split", config, seed)
@@ -118,7 +121,7 @@ def evaluation_images(
 def _limited(
     images: LabeledImages, name: str, origin: str, config: DataConfig, seed: int
 ) -> tuple[LabeledImages, str, str]:
-    """Without what cannot be read, if that was asked for, and no more than were asked for."""
+    """Leave out unreadable images with --skip-corrupt, and apply --max-eval-samples."""
     if config.skip_corrupt:
         bad = list(images.corrupt())
         images = images.select(np.delete(np.arange(len(images)), bad))
@@ -131,7 +134,7 @@ def _limited(
 
 
 def _together(source: Source) -> LabeledImages:
-    """Every image of a source as one split, `all`; its rows count through the splits."""
+    """Join every image of a source into one split, `all`, whose rows count through the splits."""
     parts = list(source.splits.values())
     if len(parts) == 1:
         return parts[0]
@@ -151,16 +154,16 @@ def _subset(images: LabeledImages, count: int, seed: int) -> LabeledImages:
 
 
 def stratified_choice(labels: np.ndarray, count: int, seed: int, leave: int = 0) -> np.ndarray:
-    """Positions of `count` items, in order, with the classes in the proportions of the whole.
+    """Choose `count` positions with the classes in the proportions of the whole (the largest-remainder method).
 
     Each class gives its share rounded down; the classes with the largest remainders give one more. Unlike
-    scikit-learn's splitters it takes any class sizes, down to a class with one member.
+    scikit-learn's splitters it takes classes of any size, down to one member.
 
     Args:
         labels: int [n].
-        count: how many of the n to choose.
-        seed: the choice is the same for the same seed.
-        leave: how many of each class must not be chosen; where that binds, fewer than `count` are.
+        count: positions to choose.
+        seed: of the choice.
+        leave: members of each class that stay unchosen, at the cost of fewer than `count`.
 
     Returns:
         int64 [count], ascending.

@@ -194,7 +194,7 @@ def _fitted(processor: Any, config: RunConfig, source: Source, splits: Splits) -
     """A processor of the size and normalisation that were asked for."""
     statistics = None
     if config.model.normalization == "dataset":
-        statistics = dataset_statistics(splits.train, source.label_names, config.seed)
+        statistics = dataset_statistics(splits.train, source.name, config.seed)
         mean, std = np.array(statistics[0]), np.array(statistics[1])
         own_mean, own_std = map(np.array, own_statistics(processor))
         say(

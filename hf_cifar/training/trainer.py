@@ -13,7 +13,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from hf_cifar.config.fields import flag
 from hf_cifar.config.run_config import TRAIN_BATCH_SIZE
-from hf_cifar.data.loader import PADDING_LABEL, TrainBatches, as_is
+from hf_cifar.data.loader import PADDING_LABEL, TrainBatches, as_is, image_loader
 from hf_cifar.errors import InputError, Interrupted, unknown_name
 from hf_cifar.training.checkpoints import KEEP, CheckpointCallback, Saved
 from hf_cifar.training.interruption import InterruptionCallback
@@ -159,10 +159,9 @@ class StageTrainer(Trainer):
         )
         self.steps_per_epoch = max(1, -(-len(batches) // args.gradient_accumulation_steps))
         workers = args.dataloader_num_workers
-        return DataLoader(
+        return image_loader(
             self.train_dataset,
             batch_sampler=batches,
-            collate_fn=as_is,
             num_workers=workers,
             pin_memory=args.dataloader_pin_memory,
             persistent_workers=args.dataloader_persistent_workers and workers > 0,
