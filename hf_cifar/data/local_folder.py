@@ -7,7 +7,7 @@ from pathlib import Path
 import datasets
 
 from hf_cifar.data.image_files import image_suffixes, readable_suffixes
-from hf_cifar.data.split_names import splits_in, usual_split
+from hf_cifar.data.split_names import SPLIT_NAMES, splits_in, usual_split
 from hf_cifar.errors import InputError
 from hf_cifar.utils.progress import say
 
@@ -41,13 +41,13 @@ def read_folder(folder: Path) -> tuple[dict[str, datasets.Dataset], dict[str, li
 def _by_split(paths: Sequence[Path], folder: Path, split_of: Callable[[Path], str | None]) -> dict[str, list[Path]]:
     """Group files by the split that their names say; all are train if none says one."""
     splits = {path: split_of(path.relative_to(folder)) for path in paths}
-    named = sorted({split for split in splits.values() if split})
+    named = [split for split in SPLIT_NAMES if split in splits.values()]
     unnamed = [path for path, split in splits.items() if split is None]
     if named and unnamed:
         first, others = unnamed[0].relative_to(folder), len(unnamed) - 1
         raise InputError(
-            f"--dataset {folder}: {first}{f' and {others:,} more files' if others else ''} belong to no split, where "
-            f"other files name theirs ({', '.join(named)}): rename to train, validation or test, or move out"
+            f"--dataset {folder}: {first}{f' (and {others:,} more)' if others else ''} says no split, where other files "
+            f"say theirs ({', '.join(named)}): rename it, or its folder, to train, validation or test, or move it out"
         )
     groups: dict[str, list[Path]] = {}
     for path, split in splits.items():

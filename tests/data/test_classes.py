@@ -81,10 +81,9 @@ def test_plain_numbers_are_trains_numbers_and_that_is_said(capsys):
     assert "the numbers of test are read in the order of train (0 is 'red')" in capsys.readouterr().err
     with pytest.raises(InputError, match="row 1 has 3"):
         classes.encode(NUMBER, [2, 3], "test")
-    assert Classes(["0", "1"], [0, 1], named=False).encode(
-        datasets.ClassLabel(names=["a", "b"]), [1], "t"
-    ).tolist() == [1]
-    assert "only one of train and t has names" in capsys.readouterr().err
+    numbers = Classes(["0", "1"], [0, 1], named=False)
+    assert numbers.encode(datasets.ClassLabel(names=["a", "b"]), [1], "test").tolist() == [1]
+    assert "only one of train and test has names" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("classes", "feature", "values", "message"), [

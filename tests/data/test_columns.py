@@ -43,5 +43,5 @@ def test_classes_are_names_or_distinct_values():
     assert find_classes(CLASS, [1, 1], "label", "train").names == ["a", "b"]
     assert find_classes(NUMBER, [10, 2, 10, None], "label", "train").names == ["2", "10"]
     assert find_classes(TEXT, ["b", "a", "b"], "label", "train").names == ["a", "b"]
-    with pytest.raises(InputError, match="column 'score' holds .*float32.*, not one class for each image"):
+    with pytest.raises(InputError, match=r"column 'score' holds .*float32.*, not one class for each image"):
         find_classes(FLOAT, [0.5], "score", "train")

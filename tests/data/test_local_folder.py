@@ -39,7 +39,7 @@ def test_split_of_a_parquet_file(files, expected, tmp_path):
 def test_parquet_files_that_name_no_split_beside_others_are_refused(tmp_path):
     for name in ("train-0.parquet", "test-0.parquet", "extra-00000-of-00002.parquet", "extra-00001-of-00002.parquet"):
         write_parquet(tmp_path / name)
-    with pytest.raises(InputError, match=r"extra-00000-of-00002\.parquet and 1 more files .*\(test, train\): rename"):
+    with pytest.raises(InputError, match=r"extra-00000-of-00002\.parquet \(and 1 more\) .*\(train, test\): rename"):
         read_folder(tmp_path)
 
 
@@ -52,15 +52,15 @@ def test_a_file_that_names_two_splits_is_refused(tmp_path):
 def test_image_folders_beside_those_of_splits_are_refused(tmp_path):
     for split in ("train", "test", "extra"):
         write_images(tmp_path / split, 2)
-    with pytest.raises(InputError, match=r"extra/blue/0\.png and 5 more files belong to no split") as refusal:
+    with pytest.raises(InputError, match=r"extra/blue/0\.png \(and 5 more\) says no split") as refusal:
         read_folder(tmp_path)
-    assert "move out" in str(refusal.value) and "\n" not in str(refusal.value)
+    assert "move it out" in str(refusal.value) and "\n" not in str(refusal.value)
 
 
 def test_an_image_beside_the_folders_of_splits_is_refused(tmp_path):
     write_images(tmp_path / "train", 2)
     Image.new("RGB", (4, 4)).save(tmp_path / "preview.png")
-    with pytest.raises(InputError, match=r"preview\.png belong"):
+    with pytest.raises(InputError, match=r"preview\.png says no split"):
         read_folder(tmp_path)
 
 
