@@ -1,4 +1,4 @@
-"""Labelled images that are decoded only when they are asked for."""
+"""Labelled images that are decoded on demand."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -16,10 +16,10 @@ from hf_cifar.utils.progress import progress, say
 
 
 class CorruptImageError(InputError):
-    """An image that cannot be decoded; the message names it and the way to go on without it."""
+    """An image that cannot be decoded; the message names it and says how to go on without it."""
 
     def __init__(self, message: str) -> None:
-        # A loader's worker process hands on its whole traceback as the message.
+        # A loader re-raises its worker's error with the whole traceback as the message.
         super().__init__(message.rpartition("CorruptImageError: ")[2].strip())
 
 
@@ -28,12 +28,12 @@ class LabeledImages:
     """Some rows of a split: encoded images with integer labels.
 
     Attributes:
-        name: the split that the rows come from, as the source calls it.
+        name: of the split that the rows come from, as the source calls it.
         rows: the whole split, with one column `image` of undecoded images (`bytes` and `path`).
         labels: int64 [rows of the split], each an index into the label names.
         index: int64 [n], the rows of the split that these are, in order.
         fingerprint: changes when the content of the split changes.
-        part: what the run uses them for, train, validation or test; empty before that is settled.
+        part: the run's use of them, train, validation or test; empty before the splits are made.
     """
 
     name: str
@@ -48,35 +48,35 @@ class LabeledImages:
 
     @property
     def targets(self) -> np.ndarray:
-        """int64 [n]: the labels of these rows."""
+        """Return the labels of these rows, int64 [n]."""
         return self.labels[self.index]
 
     def select(self, positions: np.ndarray) -> "LabeledImages":
-        """The images at some positions of this selection; `index` still counts rows of the split."""
+        """Return the images at some positions of this selection; `index` still counts rows of the split."""
         return replace(self, index=self.index[positions])
 
     def refuse_test(self, chosen: str) -> None:
-        """Nothing may be chosen on these images if they are the test split.
+        """Refuse to choose anything on these images if they are the test split.
 
         Args:
-            chosen: what would be.
+            chosen: what would be chosen, for the message.
 
         Raises:
-            ValueError: they are.
+            ValueError: they are the test split.
         """
         if self.part == "test":
             raise ValueError(f"{chosen} must be chosen on validation, never on test")
 
     def decode(self, positions: Sequence[int] | np.ndarray) -> list[Image.Image]:
-        """RGB images at some positions.
+        """Return the RGB images at some positions.
 
         Raises:
             CorruptImageError: one of them cannot be read.
         """
-        wanted = self.index[np.asarray(positions, dtype=np.int64)]
-        cells = self.rows[wanted]["image"]
+        rows = self.index[np.asarray(positions, dtype=np.int64)]
+        cells = self.rows[rows]["image"]
         images = []
-        for row, cell in zip(wanted, cells, strict=True):
+        for row, cell in zip(rows, cells, strict=True):
             try:
                 images.append(_open(cell, self.name))
             except Exception as error:
@@ -87,13 +87,13 @@ class LabeledImages:
         return images
 
     def where(self, row: int, cell: dict[str, Any] | None = None) -> str:
-        """How to name a row in a message: its file where there is one, and its place in the split."""
+        """Return the name of a row for messages: its number in the split, and its file if it has one."""
         cell = cell if cell is not None else self.rows[row]["image"]
         path = cell.get("path") if cell else None
         return f"image {row} of {self.name}" + (f" ({path})" if path else "")
 
     def corrupt(self) -> Iterator[int]:
-        """The positions of the images that cannot be read, found by reading every one."""
+        """Yield the positions of the images that cannot be read, by reading every one."""
         for position in progress(range(len(self)), f"checking {self.name}", "image"):
             try:
                 self.decode([position])
@@ -102,7 +102,7 @@ class LabeledImages:
 
 
 def _open(cell: dict[str, Any], split: str) -> Image.Image:
-    """An image as `pipeline` loads it: upright by its EXIF orientation, and 8-bit RGB whatever its mode."""
+    """Load an image as `pipeline` does: upright by its EXIF orientation, and 8-bit RGB whatever its mode."""
     with Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else cell["path"]) as image:
         if image.mode == "I" or image.mode.startswith("I;16"):
             _warn_of_deep_grey(split)
@@ -111,10 +111,10 @@ def _open(cell: dict[str, Any], split: str) -> Image.Image:
 
 @cache
 def _warn_of_deep_grey(split: str) -> None:
-    """Say it once: other pixels in training than in use would be worse than the white ones."""
+    """Warn once for each split; the pixels stay as they are, since training must see what `pipeline` sees."""
     say(
-        f"warning: {split} has 16-bit grey images, of which pipeline, and so this run, sees all values above 255 as "
-        "white: convert them to 8 bits"
+        f"warning: {split} has 16-bit grey images; pipeline, and therefore this run, clips their values at 255 "
+        "(white): convert them to 8 bits"
     )
 
 

@@ -1,15 +1,17 @@
-"""Batches of images, decoded and transformed together."""
+"""Batches of images, decoded and transformed together, in this process or in worker processes."""
 
 import atexit
+import copy
 import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hf_cifar.data.augmentation import Mixing
 from hf_cifar.data.images import LabeledImages
@@ -19,10 +21,10 @@ PADDING_LABEL = -100  # what `cross_entropy` and `Trainer` leave out
 
 
 class ImageDataset(Dataset):
-    """Images as the network sees them, a batch at a time.
+    """The network's inputs with their labels, a batch at a time.
 
-    `__getitems__` hands a loader one finished batch, so that the processor works on all its images at once;
-    the collator has nothing left to do (`as_is`).
+    `__getitems__` returns one finished batch, so that the processor works on all its images at once; the collator has
+    nothing left to do (`as_is`).
 
     Args:
         images: with their labels.
@@ -39,36 +41,35 @@ class ImageDataset(Dataset):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, position: int) -> dict[str, Any]:
-        batch = self.__getitems__([position])
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        batch = self.__getitems__([index])
         return {name: values[0] for name, values in batch.items()}
 
-    def __getitems__(self, positions: Sequence[int]) -> dict[str, torch.Tensor]:
-        """A batch: `pixel_values` float32 [n, 3, height, width] and `labels` int64 [n].
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Return a batch: `pixel_values` float32 [n, 3, height, width] and `labels` int64 [n].
 
-        With mixing also `targets` float32 [n, classes], what the network is to answer.
+        With mixing also `targets` float32 [n, classes], the target distributions.
         """
-        _leave_signals_to_main_process()
-        wanted, labels = take(positions, self.labels)
-        numbers = self.images.index[wanted].tolist()
-        batch = {"pixel_values": self.transform(self.images.decode(wanted), numbers), "labels": labels}
+        chosen, labels = take(indices, self.labels)
+        rows = self.images.index[chosen].tolist()
+        batch = {"pixel_values": self.transform(self.images.decode(chosen), rows), "labels": labels}
         if self.mixing is not None:
             batch["pixel_values"], batch["targets"] = self.mixing(
-                batch["pixel_values"], labels, numbers, self.transform.epoch
+                batch["pixel_values"], labels, rows, self.transform.epoch
             )
         return batch
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the augmentation draw anew, as it does in this epoch."""
+        """Set the epoch that the augmentation draws for."""
         self.transform.epoch = epoch
 
 
 class TrainBatches(Sampler[list[int]]):
-    """The order of the training images, batch by batch, and this process's part of each batch.
+    """The shuffled order of the training images, batch by batch, and this process's part of each batch.
 
     The order is `torch.randperm(n, generator=torch.Generator().manual_seed(seed + epoch))`. Each batch is divided
-    among the processes, so that together they take the steps that one process takes. A process for which nothing is
-    left of the last batch gets one of its images as padding: a position p as ~p, which `take` gives `PADDING_LABEL`.
+    among the processes, so that together they take the steps that one process takes. A process that gets nothing of
+    the last batch receives one of its images as padding: an index i as ~i, which `take` labels `PADDING_LABEL`.
 
     Args:
         total: number of images.
@@ -99,52 +100,100 @@ class TrainBatches(Sampler[list[int]]):
             yield part.tolist() or [~int(batch[0])]
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the next pass have the order of this epoch."""
+        """Set the epoch whose order the next pass has."""
         self.epoch = epoch
 
 
-def take(positions: Sequence[int], labels: torch.Tensor) -> tuple[np.ndarray, torch.Tensor]:
-    """The positions that a batch of `TrainBatches` means, and their labels; that of padding is `PADDING_LABEL`.
+def take(indices: Sequence[int], labels: torch.Tensor) -> tuple[np.ndarray, torch.Tensor]:
+    """Resolve the indices in a batch of `TrainBatches`, in which ~i is padding with image i.
 
     Args:
-        positions: n of them; ~p for padding.
+        indices: n of them.
         labels: int64, of all images.
 
     Returns:
-        int64 [n] and int64 [n].
+        The images' indices, int64 [n], and their labels, int64 [n], `PADDING_LABEL` for padding.
     """
-    given = np.asarray(positions, dtype=np.int64)
-    wanted = np.where(given < 0, ~given, given)
-    return wanted, labels[wanted].masked_fill(torch.from_numpy(given < 0), PADDING_LABEL)
+    given = np.asarray(indices, dtype=np.int64)
+    chosen = np.where(given < 0, ~given, given)
+    return chosen, labels[chosen].masked_fill(torch.from_numpy(given < 0), PADDING_LABEL)
 
 
-@atexit.register
-def _end_workers() -> None:
-    """At the end of the main process, end what it would otherwise wait for: a worker that SIGTERM does not reach."""
-    for process in multiprocessing.active_children():
-        if process.daemon:
-            process.kill()
+def image_loader(dataset: Dataset, *, num_workers: int, **options: Any) -> DataLoader:
+    """Return a loader whose workers survive Ctrl-C and SIGTERM, so that the main process can still save a checkpoint.
+
+    Workers that still run when the main process exits are killed: they ignore the SIGTERM that would end them, and the
+    process would wait for them forever.
+
+    Args:
+        dataset: returns finished batches, as `ImageDataset` does.
+        num_workers: processes that load; 0 loads in this one.
+        options: as of `DataLoader`.
+    """
+    if num_workers:
+        # Arguments of DataLoader, and so handed on when accelerate copies a loader to skip its first batches.
+        options.update(worker_init_fn=_ignore_signals, multiprocessing_context=_worker_context())
+    return DataLoader(dataset, collate_fn=as_is, num_workers=num_workers, **options)
 
 
-def _leave_signals_to_main_process() -> None:
-    """Let a loader's worker live through Ctrl-C, which reaches it too: the main process ends it after a checkpoint."""
-    if get_worker_info() is not None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+def _ignore_signals(_: int) -> None:
+    """Leave Ctrl-C and SIGTERM, which a terminal or scheduler sends to workers too, to the main process."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _worker_context() -> Any:
+    """Return multiprocessing's default context, with processes that are killed at exit."""
+    context: Any = copy.copy(multiprocessing.get_context())
+    make = context.Process
+
+    def make_watched(*args: Any, **kwargs: Any) -> BaseProcess:
+        process: BaseProcess = make(*args, **kwargs)
+        _WORKERS.watch(process)
+        return process
+
+    context.Process = make_watched
+    return context
+
+
+class _Workers:
+    """Worker processes of this process's image loaders."""
+
+    def __init__(self) -> None:
+        self.owner: int | None = None
+        self.processes: list[BaseProcess] = []
+
+    def watch(self, process: BaseProcess) -> None:
+        """Kill a worker at exit, if it still runs."""
+        if self.owner != os.getpid():  # not the first worker, unless this process was forked from one that had some
+            self.owner, self.processes = os.getpid(), []
+            # Registered after multiprocessing's own handler, which waits for the workers, and so called before it.
+            atexit.register(self.kill)
+        self.processes = [known for known in self.processes if known.exitcode is None] + [process]
+
+    def kill(self) -> None:
+        """Kill the workers that still run."""
+        if self.owner == os.getpid():
+            for process in self.processes:
+                if process.is_alive():
+                    process.kill()
+
+
+_WORKERS = _Workers()
 
 
 def as_is(batch: Any) -> Any:
-    """The collator of datasets that hand out finished batches."""
+    """Return a batch unchanged: the collator of datasets that return finished batches."""
     return batch
 
 
 def default_workers(device: torch.device) -> int:
-    """Loader processes that pay off: none on the CPU, where they would compete with the network for its cores."""
+    """Return how many loader processes pay off: none on the CPU, where they compete with the network for cores."""
     return 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
 
 
 def in_order(images: LabeledImages, transform: Transform, batch_size: int, workers: int) -> Iterator[torch.Tensor]:
-    """The pixel values of every image once, in order, in batches."""
+    """Yield the network's inputs for every image, in order and in batches, float32 [n, 3, height, width]."""
     dataset = ImageDataset(images, transform)
-    for batch in DataLoader(dataset, batch_size, collate_fn=as_is, num_workers=workers):
+    for batch in image_loader(dataset, batch_size=batch_size, num_workers=workers):
         yield batch["pixel_values"]

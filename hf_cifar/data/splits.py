@@ -1,4 +1,4 @@
-"""Train, validation and test: what is held out, and from where. The test split never chooses anything."""
+"""Train, validation and test splits, held out where the source lacks them. Nothing is ever chosen on test."""
 
 from dataclasses import dataclass, replace
 
@@ -31,20 +31,23 @@ class Splits:
     num_corrupt: dict[str, int]
 
     def parts(self) -> dict[str, LabeledImages]:
-        """The parts by their names."""
+        """Return the parts by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 def make_splits(source: Source, config: DataConfig, seed: int) -> Splits:
-    """Hold out what the source lacks, stratified by class.
+    """Hold out the splits that the source lacks, stratified by class.
 
-    Where there is no test split, the published validation split takes its place; where there is neither, a fifth
-    of train is held out by a fixed seed, so that runs with different seeds are measured on the same images.
+    Without a test split, the published validation split takes its place; without either, a fifth of train is held out
+    by a fixed seed, so that runs with different seeds are measured on the same images.
 
     Args:
-        source: what was found.
+        source: the dataset.
         config: fractions and limits.
-        seed: rules the validation split and the choice of a subset.
+        seed: of the validation split and of the choice of a subset.
+
+    Raises:
+        InputError: a split would have no images.
     """
     splits = dict(source.splits)
     origin = {name: SplitOrigin(SplitKind.PUBLISHED, name) for name in splits}
@@ -96,16 +99,16 @@ def limited(
 
 
 def stratified_choice(labels: np.ndarray, count: int, seed: int, leave: int = 0) -> np.ndarray:
-    """Positions of `count` items, in order, with the classes in the proportions of the whole.
+    """Choose `count` positions with the classes in the proportions of the whole (the largest-remainder method).
 
     Each class gives its share rounded down; the classes with the largest remainders give one more. Unlike
-    scikit-learn's splitters it takes any class sizes, down to a class with one member.
+    scikit-learn's splitters it takes classes of any size, down to one member.
 
     Args:
         labels: int [n].
-        count: how many of the n to choose.
-        seed: the choice is the same for the same seed.
-        leave: how many of each class must not be chosen; where that binds, fewer than `count` are.
+        count: positions to choose.
+        seed: of the choice.
+        leave: members of each class that stay unchosen, at the cost of fewer than `count`.
 
     Returns:
         int64 [count], ascending.

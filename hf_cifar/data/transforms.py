@@ -1,4 +1,4 @@
-"""What the network sees: the image processor's tensor, and augmentation in front of it for training."""
+"""From images to the network's input: the image processor, and augmentation in front of it for training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from hf_cifar.data.augmentation import augmentation_for, drawn_by
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.splits import stratified_choice
 
-CIFAR10_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+CIFAR10 = "uoft-cs/cifar10"
 # Over all pixels of CIFAR-10's 50,000 training images.
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2470, 0.2435, 0.2616)
@@ -20,16 +20,15 @@ STATISTICS_IMAGES = 5_000
 
 
 class Transform:
-    """Images to the tensor that the network sees.
+    """Maps images to the network's input.
 
-    Without augmentation this is what the saved image processor does, and so what `pipeline` does: the processor
-    itself is called, nothing of it is rebuilt.
+    Without augmentation it calls the saved image processor itself, as `pipeline` does; nothing of it is rebuilt.
 
     Args:
         processor: a `transformers` image processor.
         augmentation: applied before the processor, to uint8 tensors [3, height, width].
         random_erasing: probability that a rectangle of the processor's tensor is set to 0, the mean colour.
-        seed: with the epoch and the image's number it fixes every random draw, however many workers there are and
+        seed: with the epoch and the image's row it determines every random draw, however many workers there are and
             wherever training was resumed.
     """
 
@@ -45,44 +44,49 @@ class Transform:
 
     @property
     def epoch(self) -> int:
-        """The epoch that the augmentation draws for."""
+        """Return the epoch that the augmentation draws for."""
         return int(self._epoch)
 
     @epoch.setter
     def epoch(self, epoch: int) -> None:
-        """Let it draw for another epoch."""
+        """Set the epoch that the augmentation draws for."""
         self._epoch.fill_(epoch)
 
-    def __call__(self, images: Sequence[Image.Image], numbers: Sequence[int]) -> torch.Tensor:
-        """RGB images to float32 [n, 3, image size, image size].
+    def __call__(self, images: Sequence[Image.Image], rows: Sequence[int]) -> torch.Tensor:
+        """Return the network's input for RGB images, float32 [n, 3, height, width].
 
         Args:
-            images: any sizes.
-            numbers: one an image; which draw of the augmentation it gets.
+            images: n of any sizes.
+            rows: of the images in their split, n; they select the draws of the augmentation.
         """
         tensors = [v2.functional.pil_to_tensor(image) for image in images]
         if self.augmentation != "none":
-            for place, number in enumerate(numbers):
-                change = augmentation_for(self.augmentation, *tensors[place].shape[-2:])
-                with drawn_by(self.seed, self.epoch, number):
-                    tensors[place] = change(tensors[place])
+            for index, row in enumerate(rows):
+                augment = augmentation_for(self.augmentation, *tensors[index].shape[-2:])
+                with drawn_by(self.seed, self.epoch, row):
+                    tensors[index] = augment(tensors[index])
         pixels: torch.Tensor = self.processor(images=tensors, return_tensors="pt")["pixel_values"]
         if self.erase is not None:
-            for place, number in enumerate(numbers):
-                with drawn_by(self.seed, self.epoch, number, 1):
-                    pixels[place] = self.erase(pixels[place])
+            for index, row in enumerate(rows):
+                with drawn_by(self.seed, self.epoch, row, 1):
+                    pixels[index] = self.erase(pixels[index])
         return pixels
 
 
-def dataset_statistics(train: LabeledImages, label_names: list[str], seed: int) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel over the training images, in [0, 1].
+def dataset_statistics(train: LabeledImages, dataset: str, seed: int) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation of each channel over the training images, in [0, 1].
 
-    CIFAR-10's are the published ones; others are measured on up to 5,000 images.
+    Those of CIFAR-10 from the Hub are the published ones; others are measured on up to 5,000 images.
+
+    Args:
+        train: the training images.
+        dataset: the source's name, a Hub id where it is from the Hub.
+        seed: of the choice of images to measure.
 
     Returns:
-        means and standard deviations, three each.
+        Means and standard deviations, three each.
     """
-    if sorted(label_names) == CIFAR10_NAMES:
+    if dataset == CIFAR10:
         return list(CIFAR10_MEAN), list(CIFAR10_STD)
     chosen = stratified_choice(train.targets, min(STATISTICS_IMAGES, len(train)), seed)
     count, total, squares = 0, np.zeros(3), np.zeros(3)

@@ -7,16 +7,12 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain
 
+from hf_cifar.data.image_files import image_suffixes
 from hf_cifar.errors import InputError
 
 STANDARD_INPUT = "-"
-# What Pillow opens only through other programs, or which holds no picture.
-_NO_PHOTOS = {".pdf", ".mpg", ".mpeg", ".eps", ".ps", ".wmf", ".emf", ".h5", ".hdf", ".grib", ".bufr"}
-# What a camera writes but Pillow does not read by itself: better reported than silently left out.
-_PHOTOS = {".heic", ".heif"}
 
 
 @dataclass(frozen=True)
@@ -86,15 +82,6 @@ def some_images(sources: list[str]) -> tuple[Iterator[Found], int | None]:
 def is_address(path: str) -> bool:
     """Whether `path` is an http or https address."""
     return path.lower().startswith(("http://", "https://"))
-
-
-@cache
-def image_suffixes() -> frozenset[str]:
-    """The suffixes by which a folder's files count as images, in lower case."""
-    from PIL import Image
-
-    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    return frozenset(known - _NO_PHOTOS | _PHOTOS)
 
 
 def _of_source(source: str) -> Iterator[Found]:

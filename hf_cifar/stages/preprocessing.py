@@ -22,7 +22,7 @@ def fitted_processor(processor: Any, config: RunConfig, source: Source, splits: 
     """
     statistics = None
     if config.model.normalization == "dataset":
-        statistics = dataset_statistics(splits.train, source, config.seed)
+        statistics = dataset_statistics(splits.train, source.name, config.seed)
         mean, std = np.array(statistics[0]), np.array(statistics[1])
         own_mean, own_std = map(np.array, own_statistics(processor))
         say(

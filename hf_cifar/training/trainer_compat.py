@@ -18,7 +18,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_cifar.data.loader import TrainBatches, as_is
+from hf_cifar.data.loader import TrainBatches, image_loader
 
 
 def use_one_gpu(args: TrainingArguments) -> None:
@@ -59,10 +59,9 @@ def make_loader(dataset: Dataset, args: TrainingArguments, batches: TrainBatches
         batches: order of the images; this process's part of every batch.
     """
     workers = args.dataloader_num_workers
-    return DataLoader(
+    return image_loader(
         dataset,
         batch_sampler=batches,
-        collate_fn=as_is,
         num_workers=workers,
         pin_memory=args.dataloader_pin_memory,
         persistent_workers=args.dataloader_persistent_workers and workers > 0,

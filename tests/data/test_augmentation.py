@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from support.images import write_images
 from support.models import processor
+from support.random_state import spy_on_accelerators
 
 from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.augmentation import Mixing, drawn_by
@@ -137,6 +138,23 @@ def test_draws_within_leave_the_generator_alone():
         assert torch.equal(torch.rand(1), inside)
     with drawn_by(2, 1):
         assert not torch.equal(torch.rand(1), inside)
+
+
+def test_draws_touch_no_generator_of_an_accelerator(monkeypatch):
+    """Without CUDA too: `torch.manual_seed` puts its call off until CUDA is there."""
+    touched = spy_on_accelerators(monkeypatch)
+    with drawn_by(1, 2):
+        torch.rand(1)
+    Transform(processor(32), "rand", random_erasing=0.5)(pictures(2), range(2))
+    Mixing(1.0, 1.0, 3, seed=0)(*batch(), range(6), epoch=0)
+    assert not touched
+
+
+def test_draws_are_those_that_follow_manual_seed():
+    with drawn_by(3, 1, 4):
+        ours = torch.rand(3), torch.randint(100, (3,))
+    torch.manual_seed(int(np.random.SeedSequence((3, 1, 4)).generate_state(1)[0]))
+    assert torch.equal(ours[0], torch.rand(3)) and torch.equal(ours[1], torch.randint(100, (3,)))
 
 
 @pytest.mark.parametrize("mixed", [False, True])

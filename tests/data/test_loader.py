@@ -1,5 +1,8 @@
 """Batches hold the images that were asked for, however many workers make them."""
 
+import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 
@@ -11,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.images import CorruptImageError
-from hf_cifar.data.loader import ImageDataset, as_is, in_order
+from hf_cifar.data.loader import ImageDataset, as_is, image_loader, in_order
 from hf_cifar.data.sources import load_source
 from hf_cifar.data.transforms import Transform
 
@@ -51,6 +54,72 @@ def test_labels_go_with_their_images(image_folder):
     dataset = ImageDataset(images, Transform(processor(24)))
     batch = dataset.__getitems__([50, 3, 30])
     assert batch["labels"].tolist() == [images.labels[50], images.labels[3], images.labels[30]]
+
+
+PROLOGUE = """
+import multiprocessing, signal, time
+from transformers import ViTImageProcessor
+from hf_cifar.config.parts import DataConfig
+from hf_cifar.data.loader import image_loader, in_order
+from hf_cifar.data.sources import load_source
+from hf_cifar.data.transforms import Transform
+
+def live_through_sigterm(ready):
+    signal.signal(signal.SIGTERM, lambda *_: (print("asked to end", flush=True), exit(0)))
+    ready.set()
+    time.sleep(60)
+"""
+
+
+def test_a_daemon_of_the_host_program_is_not_killed(image_folder):
+    """It is asked to end by multiprocessing at exit, as without us; SIGKILL would give it no say."""
+    code = f"""{PROLOGUE}
+ready = multiprocessing.Event()
+multiprocessing.Process(target=live_through_sigterm, args=(ready,), daemon=True).start()
+ready.wait(60)
+images = load_source(DataConfig(dataset={str(image_folder)!r})).splits["train"]
+batches = in_order(images, Transform(ViTImageProcessor()), 2, workers=1)
+next(batches)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], timeout=120, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "asked to end\n"), ended.stderr
+
+
+def test_nothing_happens_at_exit_before_there_is_a_loader_with_workers(image_folder):
+    code = f"""{PROLOGUE}
+images = load_source(DataConfig(dataset={str(image_folder)!r})).splits["train"]
+next(in_order(images, Transform(ViTImageProcessor()), 2, workers=0))
+from hf_cifar.data import loader
+assert loader._WORKERS.owner is None
+"""
+    subprocess.run([sys.executable, "-c", code], timeout=120, check=True)
+
+
+def test_workers_ignore_the_signals_that_reach_a_whole_group(image_folder):
+    images = load_source(DataConfig(dataset=str(image_folder))).splits["train"]
+    before = set(multiprocessing.active_children())
+    batches = iter(image_loader(ImageDataset(images, Transform(processor(24))), batch_size=2, num_workers=1))
+    first = next(batches)
+    (worker,) = set(multiprocessing.active_children()) - before
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(worker.pid, number)
+    total = len(first["labels"]) + sum(len(batch["labels"]) for batch in batches)
+    assert total == len(images)
+
+
+def test_a_loader_that_accelerate_copied_to_skip_batches_ends_too(image_folder):
+    """Resuming in the middle of an epoch does that."""
+    code = f"""{PROLOGUE}
+from accelerate import skip_first_batches
+from torch.utils.data import BatchSampler, SequentialSampler
+from hf_cifar.data.loader import ImageDataset
+images = load_source(DataConfig(dataset={str(image_folder)!r})).splits["train"]
+dataset = ImageDataset(images, Transform(ViTImageProcessor()))
+sampler = BatchSampler(SequentialSampler(dataset), 2, False)
+batches = iter(skip_first_batches(image_loader(dataset, batch_sampler=sampler, num_workers=1), 3))
+assert next(batches)["labels"].tolist() == dataset.labels[6:8].tolist()
+"""
+    subprocess.run([sys.executable, "-c", code], timeout=120, check=True)
 
 
 def test_a_process_ends_although_its_workers_leave_signals_to_it(image_folder):

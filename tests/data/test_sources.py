@@ -7,7 +7,7 @@ from PIL import Image
 from support.images import write_images
 
 from hf_cifar.config.parts import DataConfig
-from hf_cifar.data.sources import DIGIT_NAMES, load_source, usual_split
+from hf_cifar.data.sources import DIGIT_NAMES, load_source
 from hf_cifar.errors import InputError
 
 
@@ -187,17 +187,6 @@ def test_fingerprint_follows_the_content(tmp_path):
     assert load_source(DataConfig(dataset=str(folder))).splits["train"].fingerprint == before
     picture(9).save(folder / "train" / "red" / "1.png")
     assert load_source(DataConfig(dataset=str(folder))).splits["train"].fingerprint != before
-
-
-def test_split_names():
-    assert [usual_split(name) for name in ("Training", "val", "dev", "TEST", "eval", "extra")] == [
-        "train",
-        "validation",
-        "validation",
-        "test",
-        "test",
-        None,
-    ]
 
 
 def test_a_hub_dataset_that_is_not_there_is_one_line(tmp_path):

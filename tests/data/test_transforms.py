@@ -7,7 +7,9 @@ from PIL import Image
 from support.models import processor
 from transformers import AutoImageProcessor, CLIPImageProcessor, ConvNextImageProcessor
 
+from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.images import LabeledImages
+from hf_cifar.data.sources import load_source
 from hf_cifar.data.transforms import Transform, dataset_statistics
 from hf_cifar.models.build import fit_processor
 
@@ -87,17 +89,25 @@ def labelled(pixels: np.ndarray) -> LabeledImages:
 
 def test_statistics_are_those_of_all_pixels():
     pixels = np.random.default_rng(0).integers(0, 256, (20, 6, 6, 3), dtype=np.uint8)
-    mean, std = dataset_statistics(labelled(pixels), ["a", "b"], seed=0)
+    mean, std = dataset_statistics(labelled(pixels), "colours", seed=0)
     flat = pixels.reshape(-1, 3) / 255
     assert np.allclose(mean, flat.mean(0), atol=1e-4) and np.allclose(std, flat.std(0), atol=1e-4)
 
 
-def test_cifar10_has_its_published_statistics():
+def test_only_cifar10_of_the_hub_has_the_published_statistics(tmp_path):
+    """Other images under CIFAR-10's names of classes, of a folder of that name, are measured."""
+    black = labelled(np.zeros((2, 2, 2, 3), np.uint8))
+    assert dataset_statistics(black, "uoft-cs/cifar10", 0) == ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616])
     names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-    assert dataset_statistics(labelled(np.zeros((2, 2, 2, 3), np.uint8)), names, 0) == (
-        [0.4914, 0.4822, 0.4465],
-        [0.2470, 0.2435, 0.2616],
-    )
+    folder = tmp_path / "cifar10"
+    for name in names:
+        for index in range(2):
+            (folder / "train" / name).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (4, 4), (255, 51, 0)).save(folder / "train" / name / f"{index}.png")
+    source = load_source(DataConfig(dataset=str(folder)))
+    assert source.label_names == names
+    mean, _ = dataset_statistics(source.splits["train"], source.name, 0)
+    assert mean == [1.0, 0.2, 0.0]
 
 
 def test_fitting_changes_only_what_was_asked_for():

@@ -178,7 +178,7 @@ def test_normalisation_of_the_dataset_is_the_same_everywhere_and_warned_of(confi
     config = configure(normalization="dataset")
     result = run(config)
     splits = make_splits(load_source(config.data), config.data, config.seed)
-    mean, std = dataset_statistics(splits.train, ["blue", "green", "red"], config.seed)
+    mean, std = dataset_statistics(splits.train, "colours", config.seed)
     saved = json.loads((result.model_dir / "preprocessor_config.json").read_text())
     assert saved["image_mean"] == mean and saved["image_std"] == std
     assert "is not what the backbone was trained with" in capfd.readouterr().err

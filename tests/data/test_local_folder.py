@@ -1,0 +1,81 @@
+"""Which split a file belongs to, and what is refused rather than trained on."""
+
+import datasets
+import pytest
+from PIL import Image
+from support.images import write_images
+
+from hf_cifar.config.parts import DataConfig
+from hf_cifar.data.local_folder import read_folder
+from hf_cifar.data.sources import load_source
+from hf_cifar.errors import InputError
+
+
+def write_parquet(file, count=2):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
+    columns = {"image": [Image.new("RGB", (4, 4))] * count, "label": [row % 2 for row in range(count)]}
+    datasets.Dataset.from_dict(columns, features=features).to_parquet(file)
+
+
+@pytest.mark.parametrize(("files", "expected"), [
+    (["data/part-0.parquet"], {"train": 1}),
+    (["a.parquet", "b.parquet"], {"train": 2}),
+    (["train-00000-of-00002.parquet", "train-00001-of-00002.parquet", "test-00000-of-00001.parquet"],
+     {"train": 2, "test": 1}),
+    (["default/train/0000.parquet", "default/validation/0000.parquet"], {"train": 1, "validation": 1}),
+    (["train_0.parquet", "test_0.parquet"], {"train": 1, "test": 1}),
+    (["digits_train.parquet", "digits_test.parquet"], {"train": 1, "test": 1}),
+    (["test-data/train.parquet", "test-data/val.parquet"], {"train": 1, "validation": 1}),
+    (["train.PARQUET", "TEST.parquet"], {"train": 1, "test": 1}),
+])  # fmt: skip
+def test_split_of_a_parquet_file(files, expected, tmp_path):
+    for name in files:
+        write_parquet(tmp_path / name)
+    _, found = read_folder(tmp_path)
+    assert {split: len(paths) for split, paths in found.items()} == expected
+
+
+def test_parquet_files_that_name_no_split_beside_others_are_refused(tmp_path):
+    for name in ("train-0.parquet", "test-0.parquet", "extra-00000-of-00002.parquet", "extra-00001-of-00002.parquet"):
+        write_parquet(tmp_path / name)
+    with pytest.raises(InputError, match=r"extra-00000-of-00002\.parquet \(and 1 more\) .*\(train, test\): rename"):
+        read_folder(tmp_path)
+
+
+def test_a_file_that_names_two_splits_is_refused(tmp_path):
+    write_parquet(tmp_path / "train-test.parquet")
+    with pytest.raises(InputError, match=r"train-test\.parquet names several splits, train and test"):
+        read_folder(tmp_path)
+
+
+def test_image_folders_beside_those_of_splits_are_refused(tmp_path):
+    for split in ("train", "test", "extra"):
+        write_images(tmp_path / split, 2)
+    with pytest.raises(InputError, match=r"extra/blue/0\.png \(and 5 more\) says no split") as refusal:
+        read_folder(tmp_path)
+    assert "move it out" in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_an_image_beside_the_folders_of_splits_is_refused(tmp_path):
+    write_images(tmp_path / "train", 2)
+    Image.new("RGB", (4, 4)).save(tmp_path / "preview.png")
+    with pytest.raises(InputError, match=r"preview\.png says no split"):
+        read_folder(tmp_path)
+
+
+def test_photos_that_pillow_cannot_read_are_left_out_aloud(tmp_path, capsys):
+    folder = write_images(tmp_path / "train", 2).parent
+    for name in ("1.heic", "2.HEIC"):
+        (folder / "train" / "red" / name).write_bytes(b"whatever")
+    source = load_source(DataConfig(dataset=str(folder)))
+    assert len(source.splits["train"]) == 6
+    said = capsys.readouterr().err
+    assert "2 .heic files are left out" in said and "train/red/1.heic" in said
+
+
+def test_documents_are_no_images(tmp_path):
+    folder = write_images(tmp_path / "train", 2).parent
+    for name in ("scan.pdf", "figure.eps", "table.h5"):
+        (folder / "train" / "red" / name).write_bytes(b"whatever")
+    assert len(read_folder(folder)[0]["train"]) == 6
