@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -139,14 +140,14 @@ def probe(dataset: str, count: int) -> list[dict[str, Any]]:
                 optimizer.step()
 
     def cached() -> None:
-        from hf_cifar.config.run_config import RunConfig
+        from hf_cifar.run.resolve import request_for
         from hf_cifar.run.run_folder import RunFolder
         from hf_cifar.training.probe.probe import Probe
 
-        with tempfile.TemporaryDirectory() as folder:
-            config = RunConfig.from_recipe("resnet", output_dir=folder, feature_cache=f"{folder}/cache")
-            config.probe.training |= {"num_train_epochs": EPOCHS, "save_strategy": "no"}
-            run = RunFolder(config)
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+            options = {"output_dir": folder, "feature_cache": f"{folder}/cache", "dataset": "digits"}
+            request = request_for("probe", {**options, "num_train_epochs": EPOCHS, "save_strategy": "no"})
+            config, run = request.config, RunFolder(request, stack)
             run.claim()
             # Validation and test are of one image: what is compared is the work on train.
             one = images.select([0])
@@ -190,8 +191,8 @@ def fine_tuning(count: int) -> list[dict[str, Any]]:
     from transformers import TrainerCallback
 
     from hf_cifar.config.parts import ModelConfig
-    from hf_cifar.config.run_config import RunConfig
     from hf_cifar.data.loader import take
+    from hf_cifar.run.resolve import request_for
     from hf_cifar.models.anatomy import layer_groups
     from hf_cifar.models.build import build_model
     from hf_cifar.run.stage_folder import StageFolder
@@ -233,8 +234,9 @@ def fine_tuning(count: int) -> list[dict[str, Any]]:
 
     def trainer() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            config = RunConfig.from_recipe("resnet", stage="finetune", output_dir=folder, num_train_epochs=1)
-            config.finetune.training |= {"train_batch_size": BATCH, "dataloader_num_workers": 0}
+            options = {"output_dir": folder, "num_train_epochs": 1, "dataset": "digits"}
+            request = request_for("finetune", {**options, "train_batch_size": BATCH, "dataloader_num_workers": 0})
+            config = request.config
             args = finetune_arguments(config, StageFolder(Path(folder)))
             args.dataloader_pin_memory = False
             groups = parameter_groups(model, layer_groups(model), learning_rate=0.01, weight_decay=0.0)

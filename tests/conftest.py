@@ -21,7 +21,7 @@ from support.command_line import CommandLine
 from support.images import write_images
 from support.models import processor, tiny_resnet
 
-from hf_cifar.config.run_config import RunConfig, nested
+from hf_cifar.run.resolve import Request, request_for
 
 pytest_plugins = ["support.hub.fixtures"]
 
@@ -46,9 +46,9 @@ def tiny_model(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def configure(image_folder, tiny_model, tmp_path):
-    """`configure(seed=1, …)` -> a probe of the tiny model on the colours, with a cache of its own."""
+    """`configure(seed=1, …)` -> the request of a probe of the tiny model on the colours, with a cache of its own."""
 
-    def build(**overrides) -> RunConfig:
+    def build(stage="probe", **overrides) -> Request:
         values = {
             "dataset": str(image_folder),
             "model": str(tiny_model),
@@ -56,9 +56,8 @@ def configure(image_folder, tiny_model, tmp_path):
             "feature_cache": str(tmp_path / "cache"),
             "num_train_epochs": 3,
             "train_batch_size": 16,
-            **overrides,
         }
-        return RunConfig.build(nested(values))
+        return request_for(stage, overrides, values)
 
     return build
 

@@ -11,11 +11,11 @@ from support.images import SHARED
 from transformers import pipeline
 
 from hf_cifar.config.parts import DataConfig
-from hf_cifar.config.run_config import RunConfig
+from hf_cifar.run.resolve import request_for
 from hf_cifar.data.sources import load_source
 from hf_cifar.data.splits import make_splits
 from hf_cifar.models.build import build_model, fit_processor
-from hf_cifar.stages.train import run
+from hf_cifar.stages.train import run_training
 from hf_cifar.training.probe.features import FeatureCache
 
 DATA, WEIGHTS = SHARED / "data" / "cifar10-jpeg", SHARED / "weights" / "resnet18-tiny-imagenet"
@@ -29,34 +29,35 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def probed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cifar10")
-    config = RunConfig.from_recipe(
-        "resnet",
-        dataset=str(DATA),
-        weights=str(WEIGHTS),
-        image_size=64,
-        solver="lbfgs",
-        max_train_samples=4000,
-        max_eval_samples=2000,
-        output_dir=str(folder / "run"),
-        feature_cache=str(folder / "cache"),
-    )
-    return config, run(config)
+    options = {
+        "dataset": str(DATA),
+        "weights": str(WEIGHTS),
+        "image_size": 64,
+        "solver": "lbfgs",
+        "max_train_samples": 4000,
+        "max_eval_samples": 2000,
+        "output_dir": str(folder / "run"),
+        "feature_cache": str(folder / "cache"),
+    }
+    request = request_for("probe", options)
+    return request, run_training(request)
 
 
 def test_lbfgs_is_within_a_third_of_a_point_of_scikit_learn(probed):
-    config, result = probed
+    request, result = probed
+    config = request.config
     source = load_source(config.data)
     splits = make_splits(source, config.data, config.seed)
-    built = build_model(config.model, source.label_names, config.seed)
+    built = build_model(request.model, request.weights, 64, source.label_names, config.seed)
     cache = FeatureCache(built.model, fit_processor(built.processor, 64, None), Path(config.probe.feature_cache))
     train, test = cache.features(splits.train), cache.features(splits.test)
     assert train.images_read == test.images_read == 0
     scaler = StandardScaler().fit(train[:])
-    strength = result.metrics["train"]["chosen"]["strength"]
+    strength = result.metrics.train.chosen.strength
     theirs = LogisticRegression(C=1 / (strength * len(train)), max_iter=2000)
     theirs.fit(scaler.transform(train[:]), train.labels)
     expected = theirs.score(scaler.transform(test[:]), test.labels)
-    assert result.metrics["test"]["accuracy"] == pytest.approx(expected, abs=0.003)
+    assert result.metrics.test.accuracy == pytest.approx(expected, abs=0.003)
 
 
 def test_pipeline_gives_the_predictions_of_real_images(probed):

@@ -9,8 +9,9 @@ from transformers import pipeline
 
 import hf_cifar
 from hf_cifar import Experiment, InputError, RunConfig
-from hf_cifar.config.run_config import nested
-from hf_cifar.run.run_folder import configured
+from hf_cifar.run import resolve
+
+TRAINING = ("--num-train-epochs", 2, "--train-batch-size", 16, "--learning-rate", 0.01)
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_a_chain_of_steps_is_what_the_command_line_does(options, command_line, t
     arguments = [part for name, value in options.items() for part in ("--" + name.replace("_", "-"), value)]
     arguments += ["--output-dir", tmp_path / "b"]
     assert command_line.run("--stage", "probe", *arguments) == 0
-    assert command_line.run("--stage", "finetune", *arguments, "--learning-rate", "0.01") == 0
+    assert command_line.run("--stage", "finetune", "--output-dir", tmp_path / "b", *TRAINING) == 0
     ours, theirs = (load_file(tmp_path / name / "finetune/model/model.safetensors") for name in ("a", "b"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     evaluated = step.evaluate()
@@ -62,9 +63,9 @@ def test_lpft_in_one_call(options, tmp_path):
 def test_a_wrong_option_is_refused_when_the_experiment_is_made():
     with pytest.raises(InputError, match="learning_rat"):
         Experiment(learning_rat=1)
-    with pytest.raises(InputError, match="nothing is trained"):
-        Experiment().config("evaluate", learning_rate=1)
-    assert Experiment(learning_rate=1).config("evaluate").stage == "evaluate", "it is for the stages that train"
+    with pytest.raises(InputError, match="--learning-rate does nothing with --stage compare"):
+        Experiment().request("compare", learning_rate=1)
+    assert Experiment(learning_rate=1).request("compare").config.stage == "compare", "it is for the stages that train"
 
 
 def test_every_public_name_is_there():
@@ -80,15 +81,17 @@ def test_every_public_name_is_there():
         ({"stage": "evaluate", "checkpoint": "user/name@v1"}, "runs/name-cifar10"),
     ],
 )
-def test_where_a_run_goes_by_default(options, folder):
-    assert str(RunConfig.build(nested(options)).folder) == folder
+def test_where_a_run_goes_by_default(options, folder, monkeypatch):
+    monkeypatch.setattr(resolve, "locate_checkpoint", lambda name: None)
+    monkeypatch.setattr(resolve, "locate_dataset", lambda name: None)
+    assert str(resolve.request_for(options.pop("stage"), options).folder) == folder
 
 
 def test_an_evaluation_takes_over_what_its_run_says_of_data(options, tmp_path):
     Experiment(**options, output_dir=tmp_path / "a", seed=3, max_eval_samples=4).probe()
     for checkpoint in ("a", "a/probe", "a/probe/model"):
-        config = configured(nested({"stage": "evaluate", "checkpoint": str(tmp_path / checkpoint)}))
+        config = resolve.request_for("evaluate", {"checkpoint": str(tmp_path / checkpoint)}).config
         assert (config.seed, config.data.max_eval_samples, config.data.dataset) == (3, 4, str(options["dataset"]))
         assert config.folder == tmp_path / "a"
-    other = configured(nested({"stage": "evaluate", "checkpoint": str(tmp_path / "a"), "dataset": "digits"}))
+    other = resolve.request_for("evaluate", {"checkpoint": str(tmp_path / "a"), "dataset": "digits"}).config
     assert (other.seed, other.data.max_eval_samples) == (0, None) and str(other.folder) == "runs/a-digits"

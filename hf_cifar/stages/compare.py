@@ -6,13 +6,13 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_cifar.config.run_config import RunConfig
 from hf_cifar.errors import InputError
 from hf_cifar.evaluation.comparison import wording
 from hf_cifar.evaluation.comparison.compared_run import ComparedRun, find_runs
 from hf_cifar.evaluation.comparison.comparison import Comparison, build_comparison
 from hf_cifar.evaluation.comparison.rows import Measurement, ModelCost
 from hf_cifar.evaluation.comparison.tables import cost_table, pair_table, quality_table
+from hf_cifar.run.resolve import Request
 from hf_cifar.utils import processes
 from hf_cifar.utils.files import write_json, write_text
 from hf_cifar.utils.formatting import data_uri
@@ -82,7 +82,7 @@ class ComparisonResult:
         return "".join(parts)
 
 
-def run_comparison(config: RunConfig) -> ComparisonResult:
+def run_comparison(request: Request) -> ComparisonResult:
     """Run `--stage compare`.
 
     Raises:
@@ -90,10 +90,8 @@ def run_comparison(config: RunConfig) -> ComparisonResult:
     """
     if processes.count() > 1:
         raise InputError("--stage compare measures times in a single process: start it without torchrun")
-    if config.resume:
-        raise InputError("--resume with --stage compare: there is nothing to resume; --overwrite replaces it")
-    use_cpu = bool(config.computing.get("use_cpu", False))
-    return compare(config.comparison.runs, config.folder, config.overwrite, use_cpu=use_cpu)
+    config = request.config
+    return compare(config.comparison.runs, config.folder, config.overwrite, use_cpu=config.use_cpu)
 
 
 def compare(

@@ -65,7 +65,7 @@ def run_evaluation(request: Request) -> StageResult:
         seed=config.seed,
         dataset=_dataset(source, split),
         temperature_origin=temperature_origin,
-        test=compute_metrics(logits, images.targets, names, temperature, sorted({*classes.tolist()})),
+        test=compute_metrics(logits, images.targets, names, temperature),
         robustness=robustness,
         seconds=time.perf_counter() - started,
         hardware=hardware(model.device),

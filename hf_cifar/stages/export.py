@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from hf_cifar.config.locate import MODEL_PLACES
-from hf_cifar.config.run_config import RunConfig
+from hf_cifar.config.locate import saved_model_in
 from hf_cifar.errors import InputError
 from hf_cifar.hub.export import CARD, ExportResult, Trained, export, trained_stage
+from hf_cifar.run.resolve import Request
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.utils import processes
 from hf_cifar.utils.network import is_hub_id
 
 
-def run_export(config: RunConfig) -> ExportResult:
+def run_export(request: Request) -> ExportResult:
     """Export the model that `--checkpoint` names, or else the last stage of `--output-dir`.
 
     Raises:
@@ -19,7 +19,7 @@ def run_export(config: RunConfig) -> ExportResult:
         HubError: the folder did not pass the check; it is removed.
     """
     refuse_several_processes("export")
-    return export(find_trained(config), config.hub)
+    return export(find_trained(request), request.config.hub)
 
 
 def refuse_several_processes(stage: str) -> None:
@@ -32,7 +32,7 @@ def refuse_several_processes(stage: str) -> None:
         raise InputError(f"--stage {stage} runs in one process: start it without torchrun")
 
 
-def find_trained(config: RunConfig) -> Trained:
+def find_trained(request: Request) -> Trained:
     """Return what `--checkpoint` names: a run (its last stage), a stage, or a model's folder; default: `--output-dir`.
 
     The export of a stage is written into the stage, that of another model into `--output-dir`, both as `export`.
@@ -40,6 +40,7 @@ def find_trained(config: RunConfig) -> Trained:
     Raises:
         InputError: nothing is there, or the stage is not finished.
     """
+    config = request.config
     option = "--output-dir" if config.checkpoint is None else "--checkpoint"
     name = str(config.folder) if config.checkpoint is None else config.checkpoint
     path = Path(name).expanduser()
@@ -47,7 +48,7 @@ def find_trained(config: RunConfig) -> Trained:
         if is_hub_id(name.partition("@")[0]):
             raise InputError(f"{option} {name} is not a folder: a model that is on the Hub already needs no export")
         raise InputError(f"{option} {name}: no such folder; --checkpoint takes a run, a stage, or a model's folder")
-    model = next((path / place for place in MODEL_PLACES if (path / place / "config.json").is_file()), None)
+    model = saved_model_in(path)
     if model is None:
         raise InputError(f"{option} {name} holds no saved model: give a run, one of its stages, or a model's folder")
     model = model if model.name else model.resolve()

@@ -4,15 +4,15 @@ import shlex
 from pathlib import Path
 
 from hf_cifar.config.parts import HubConfig
-from hf_cifar.config.run_config import RunConfig
 from hf_cifar.errors import HubError, InputError
 from hf_cifar.hub.access import check_access, check_target, find_token
 from hf_cifar.hub.export import Trained, export, trained_stage
 from hf_cifar.hub.push import PushResult, push_exported
+from hf_cifar.run.resolve import Request
 from hf_cifar.stages.export import find_trained, refuse_several_processes
 
 
-def run_push(config: RunConfig) -> PushResult:
+def run_push(request: Request) -> PushResult:
     """Push what `--checkpoint` names, or else the last stage of `--output-dir`, to `--hub-model-id`.
 
     Raises:
@@ -20,7 +20,7 @@ def run_push(config: RunConfig) -> PushResult:
         HubError: the Hub, or the connection to it; or the exported folder failed its check.
     """
     refuse_several_processes("push")
-    return _export_and_push(find_trained(config), config.hub)
+    return _export_and_push(find_trained(request), request.config.hub)
 
 
 def push(stage_folder: Path, hub: HubConfig) -> PushResult:

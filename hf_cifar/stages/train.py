@@ -17,7 +17,7 @@ from hf_cifar.errors import InputError
 from hf_cifar.evaluation.artifacts import save_artifacts
 from hf_cifar.evaluation.calibration import fit_temperature
 from hf_cifar.evaluation.compute_metrics import compute_metrics
-from hf_cifar.evaluation.figures import augmentation_figure
+from hf_cifar.evaluation.figures.augmentation import augmentation_figure
 from hf_cifar.evaluation.robustness import measure_robustness
 from hf_cifar.evaluation.validation_metrics import validation_metrics
 from hf_cifar.models.build import build_model

@@ -14,7 +14,7 @@ from PIL import Image
 from support.models import processor, tiny_resnet
 from transformers import ConvNextImageProcessor, ViTImageProcessor, pipeline
 
-from hf_cifar.config.run_config import RunConfig, nested
+from hf_cifar.run.resolve import request_for
 from hf_cifar.errors import InputError
 from hf_cifar.inference import image_reading
 from hf_cifar.inference import predictor as inference
@@ -101,10 +101,10 @@ def assert_same(found, expected):
 
 def request(checkpoint, images, output, **values):
     images = [str(item) for item in images]
-    values = {"stage": "predict", "checkpoint": str(checkpoint), "images": images, **values}
+    values = {"checkpoint": str(checkpoint), "images": images, **values}
     if output is not None:
         values["output"] = str(output)
-    return RunConfig.build(nested(values))
+    return request_for("predict", values)
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 64])

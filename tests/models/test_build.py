@@ -15,6 +15,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel, pipeline
 from transformers.modeling_outputs import ImageClassifierOutput
 
+from hf_cifar.run.resolve import request_for, resolve
 from hf_cifar.config.parts import ModelConfig
 from hf_cifar.config.run_config import RunConfig, nested
 from hf_cifar.data.transforms import Transform
@@ -22,7 +23,7 @@ from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import head, head_names, layer_groups
 from hf_cifar.models.build import build_model
 from hf_cifar.models.processors import fit_processor, own_statistics
-from hf_cifar.stages.train import run
+from hf_cifar.stages.train import run_training
 from hf_cifar.training.freezing import freeze
 from hf_cifar.training.probe.heads import HeadGrid, OnlineProbe
 
@@ -104,7 +105,7 @@ def test_layers_that_run_in_another_order_are_one_group(strange, configure, caps
         ["stem", "blocks.0", "blocks.1", "blocks.2"],
         ["answer.out"],
     ]
-    result = run(configure(model=str(strange("backwards")), stage="finetune", num_train_epochs=1))
+    result = run_training(configure(model=str(strange("backwards")), stage="finetune", num_train_epochs=1))
     rows = (result.output_dir / "finetune" / "parameter_groups.csv").read_text().splitlines()
     assert len(rows) == 3, "the order that was found must hold in every part of the run"
     said = capsys.readouterr().err
@@ -121,8 +122,8 @@ def test_what_cannot_be_probed_is_refused_and_fine_tuned(kind, reason, strange, 
     model = str(strange(kind))
     for stage in ("probe", "lpft"):
         with pytest.raises(InputError, match=f"{reason}.*: it cannot be probed; use --stage finetune"):
-            run(configure(model=model, stage=stage))
-    result = run(configure(model=model, stage="finetune", num_train_epochs=1))
+            run_training(configure(model=model, stage=stage))
+    result = run_training(configure(model=model, stage="finetune", num_train_epochs=1))
     scores = pq.read_table(result.output_dir / "finetune" / "predictions.parquet").to_pydict()["probabilities"]
     classify = pipeline("image-classification", model=str(result.model_dir))
     for path, expected in zip(sorted((image_folder / "test").rglob("*.png")), scores, strict=True):
@@ -216,7 +217,7 @@ class TestTimm:
     def test_size_and_statistics_are_fitted_saved_and_used(self, tmp_path, configure, image_folder):
         FAMILIES["timm-vit"].save(tmp_path / "published")
         values = {"model": str(tmp_path / "published"), "image_size": 48, "normalization": "dataset"}
-        result = run(configure(**values, stage="lpft", num_train_epochs=1))
+        result = run_training(configure(**values, stage="lpft", num_train_epochs=1))
         saved = json.loads((result.model_dir / "config.json").read_text())
         assert saved["pretrained_cfg"]["input_size"] == [3, 48, 48] and saved["model_args"]["img_size"] == 48
         assert saved["pretrained_cfg"]["mean"] != FAMILIES["timm-vit"].timm["mean"]
@@ -233,7 +234,7 @@ class TestTimm:
     @pytest.mark.parametrize(("family", "recipe"), [("timm-vit", "vit"), ("timm-resnet", "resnet"), ("pvt", "vit")])
     def test_the_recipe_follows_the_network(self, family, recipe, tmp_path):
         FAMILIES[family].save(tmp_path)
-        assert RunConfig.build(nested({"model": str(tmp_path)})).recipe == recipe
+        assert request_for("probe", {"model": str(tmp_path)}).config.recipe == recipe
 
     def test_fitting_changes_only_what_was_asked_for(self):
         before = FAMILIES["timm-vit"].make_processor()

@@ -15,10 +15,11 @@ from support.families import FAMILIES
 from support.images import write_images
 from transformers import AutoModelForImageClassification, pipeline
 
+from hf_cifar.run.resolve import resolve
 from hf_cifar.config.run_config import RunConfig, nested
 from hf_cifar.models.anatomy import head_names
 from hf_cifar.stages import train
-from hf_cifar.stages.train import run
+from hf_cifar.stages.train import run_training
 
 NAMES = ["blue", "green", "red"]
 # Sixteen blocks of random weights without a residual make of a rounding error a 600 times larger one.
@@ -51,7 +52,7 @@ def through(family: str, pictures, folder, **values):
         **values,
     }
     probe = {"probe": {"training": {"num_train_epochs": 1}, "learning_rates": [0.03, 0.1]}}
-    return run(RunConfig.build(probe, nested(values))), before
+    return run_training(resolve(nested(values), probe)), before
 
 
 def check_pipeline(folder, pictures, tolerance: float = 1e-5) -> None:

@@ -14,6 +14,8 @@ from support.families import FAMILIES, SIZE, VIT
 from support.models import processor
 from transformers import ViTConfig, ViTForImageClassification, ViTModel, pipeline
 
+from hf_cifar.run.wording import describe_weights
+from hf_cifar.run.resolve import request_for, resolve
 from hf_cifar.config.locate import locate_checkpoint, locate_model, locate_start, locate_weights
 from hf_cifar.config.run_config import RunConfig, nested
 from hf_cifar.errors import InputError
@@ -21,7 +23,7 @@ from hf_cifar.models.base_model import base_model_of
 from hf_cifar.models.build import build_model
 from hf_cifar.models.native import save, to_native
 from hf_cifar.models.processors import fit_processor
-from hf_cifar.stages.train import run
+from hf_cifar.stages.train import run_training
 from hf_cifar.training.finetune.starting_point import find_start
 
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -79,12 +81,11 @@ def test_vit_base_at_another_size_and_through_both_stages(publish, tmp_path, ima
     in21k(tmp_path / "published")
     publish(IN21K, tmp_path / "published")
     values = {"stage": "lpft", "model": "vit-base", "dataset": str(image_folder), "output_dir": str(tmp_path / "run")}
-    config = nested({**values, "image_size": 48, "feature_cache": str(tmp_path / "cache"), "num_train_epochs": 1})
-    config["finetune"] = {**config.get("finetune", {}), "layer_decay": 0.5, "unfreeze": "gradual"}
-    result = run(RunConfig.build({"probe": {"training": {"num_train_epochs": 2}}}, config))
+    values |= {"image_size": 48, "feature_cache": str(tmp_path / "cache"), "num_train_epochs": 1}
+    values |= {"layer_decay": 0.5, "unfreeze": "gradual"}
+    result = run_training(resolve(nested(values), {"probe": {"training": {"num_train_epochs": 2}}}))
     for stage in (result.before, result):
-        assert stage.metrics["base_model"] == stage.metrics["model"] == IN21K
-        assert list(stage.metrics).index("base_model") == list(stage.metrics).index("model") + 1
+        assert stage.metrics.base_model == stage.metrics.model == IN21K
         assert json.loads((stage.model_dir / "config.json").read_text())["image_size"] == 48
     rates = (result.output_dir / "finetune" / "parameter_groups.csv").read_text().splitlines()[1:]
     assert [float(row.split(",")[3]) for row in rates] == pytest.approx([3e-5 * 0.5**n for n in (3, 2, 1, 0)])
@@ -119,13 +120,13 @@ def test_a_fine_tuned_vit_goes_on_with_its_own_head_only_for_its_own_labels(publ
     names = dict(enumerate(CIFAR10))
     original = FAMILIES["vit"].save(tmp_path, labels=names)
     publish("nateraw/vit-base-patch16-224-cifar10", tmp_path, "v2")
-    values = {"stage": "finetune", "from_": "nateraw/vit-base-patch16-224-cifar10@v2", "output_dir": str(tmp_path)}
-    config = RunConfig.build(nested(values))
-    start = find_start(config, CIFAR10)
+    options = {"from_": "nateraw/vit-base-patch16-224-cifar10@v2", "output_dir": str(tmp_path), "dataset": "digits"}
+    request = request_for("finetune", options)
+    start = find_start(request, CIFAR10)
     assert start.trained_head and torch.equal(start.model.classifier.weight, original.classifier.weight)
-    assert start.weights == "nateraw/vit-base-patch16-224-cifar10@v2"
+    assert describe_weights(start.weights) == "nateraw/vit-base-patch16-224-cifar10@v2"
     assert start.base_model == "nateraw/vit-base-patch16-224-cifar10"
-    other = find_start(config, CIFAR10[::-1])
+    other = find_start(request, CIFAR10[::-1])
     assert not other.trained_head and not torch.equal(other.model.classifier.weight, original.classifier.weight)
 
 

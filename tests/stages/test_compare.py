@@ -15,14 +15,13 @@ from PIL import Image
 from scipy.stats import binomtest
 from support.images import write_images
 
-from hf_cifar.config.run_config import RunConfig, nested
+from hf_cifar.run.resolve import request_for
 from hf_cifar.errors import InputError
 from hf_cifar.evaluation.comparison import cost
 from hf_cifar.evaluation.comparison.compared_run import find_runs
-from hf_cifar.run.run_folder import configured
 from hf_cifar.stages.compare import compare, run_comparison
 from hf_cifar.stages.evaluate import run_evaluation
-from hf_cifar.stages.train import run
+from hf_cifar.stages.train import run_training
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +40,7 @@ def finished(image_folder, tiny_model, tmp_path_factory) -> Path:
             "num_train_epochs": 2,
             "train_batch_size": 16,
         }
-        run(RunConfig.build(nested({**common, **values})))
+        run_training(request_for(values.pop("stage", "probe"), values, common))
     return folder
 
 
@@ -157,21 +156,20 @@ def test_summary_and_notebook(compared):
 
 
 def test_of_a_configuration(finished, tmp_path, capsys):
-    values = {"stage": "compare", "runs": [str(finished / "a"), str(finished / "b")], "use_cpu": True}
-    config = RunConfig.build(nested({**values, "output_dir": str(tmp_path / "out")}))
-    result = run_comparison(config)
+    values = {"runs": [str(finished / "a"), str(finished / "b")], "use_cpu": True}
+    result = run_comparison(request_for("compare", {**values, "output_dir": str(tmp_path / "out")}))
     assert result.output_dir == tmp_path / "out" and result.figure.is_file()
     screen = capsys.readouterr()
     assert "| a/finetune |" in screen.err and "medians of 2 rounds" in screen.err and screen.out == ""
-    with pytest.raises(InputError, match="--overwrite replaces it"):
-        run_comparison(replace(config, resume=True))
+    with pytest.raises(InputError, match="--resume does nothing with --stage compare"):
+        request_for("compare", {**values, "resume": True})
 
 
 def test_several_processes_are_refused(finished, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    values = {"stage": "compare", "runs": [str(finished / "a"), str(finished / "b")], "output_dir": str(tmp_path / "o")}
+    values = {"runs": [str(finished / "a"), str(finished / "b")], "output_dir": str(tmp_path / "o")}
     with pytest.raises(InputError, match="without torchrun"):
-        run_comparison(RunConfig.build(nested(values)))
+        run_comparison(request_for("compare", values))
 
 
 def test_a_folder_in_use(compared, finished, tmp_path):
@@ -299,8 +297,8 @@ def test_classes_in_another_order_are_matched_by_name(copies, compared):
 
 def test_an_evaluated_stage_beside_a_trained_one(copies, image_folder, tmp_path):
     def evaluated(name: str, **options) -> str:
-        values = {"stage": "evaluate", "checkpoint": str(copies / "a"), "output_dir": str(copies / name), **options}
-        return str(run_evaluation(configured(nested(values))).folder.path)
+        values = {"checkpoint": str(copies / "a"), "output_dir": str(copies / name), **options}
+        return str(run_evaluation(request_for("evaluate", values)).folder.path)
 
     result = compare([str(copies / "a"), evaluated("own")], tmp_path / "out")
     first, second = result.data["runs"]

@@ -11,12 +11,11 @@ from support.images import write_images
 from support.models import processor, tiny_resnet
 from transformers import AutoConfig, pipeline
 
-from hf_cifar.config.run_config import nested
 from hf_cifar.data.label_names import match_labels
 from hf_cifar.errors import InputError
-from hf_cifar.run.run_folder import configured
+from hf_cifar.run.resolve import request_for
 from hf_cifar.stages.evaluate import run_evaluation
-from hf_cifar.stages.train import run
+from hf_cifar.stages.train import run_training
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +30,7 @@ def model(tmp_path_factory):
 
 
 def evaluate(tmp_path, **options):
-    config = configured(nested({"stage": "evaluate", "output_dir": str(tmp_path / "out"), **options}))
-    return run_evaluation(config)
+    return run_evaluation(request_for("evaluate", {"output_dir": str(tmp_path / "out"), **options}))
 
 
 def table(result):
@@ -40,20 +38,20 @@ def table(result):
 
 
 def test_a_run_is_evaluated_on_its_own_test_split_with_the_same_figures(configure, tmp_path):
-    config = configure()
-    before = run(config).metrics
-    result = run_evaluation(configured(nested({"stage": "evaluate", "output_dir": config.output_dir})))
+    request = configure()
+    before = run_training(request).metrics
+    result = run_evaluation(request_for("evaluate", {"output_dir": str(request.folder)}))
     after = result.metrics
     assert result.folder.path == tmp_path / "run" / "evaluate"
-    assert after["dataset"]["id"] == before["dataset"]["id"] and after["split"] == "test"
+    assert after.dataset.id == before.dataset.id and after.split == "test"
     for name in ("accuracy", "f1_macro", "confusion_matrix", "temperature", "confused_pairs"):
-        assert after["test"][name] == before["test"][name]
+        assert getattr(after.test, name) == getattr(before.test, name)
     for name in ("nll", "ece"):
-        assert after["test"][name] == pytest.approx(before["test"][name], abs=1e-5)
-    options = {"checkpoint": config.output_dir, "split": "validation", "output_dir": str(tmp_path / "validation")}
-    validation = run_evaluation(configured(nested({"stage": "evaluate", **options}))).metrics
-    assert validation["test"]["accuracy"] == before["validation"]["accuracy"]
-    assert validation["test"]["num_examples"] == before["dataset"]["num_validation"]
+        assert getattr(after.test, name) == pytest.approx(getattr(before.test, name), abs=1e-5)
+    options = {"checkpoint": str(request.folder), "split": "validation", "output_dir": str(tmp_path / "validation")}
+    validation = run_evaluation(request_for("evaluate", options)).metrics
+    assert validation.test.accuracy == before.validation.accuracy
+    assert validation.test.num_examples == before.dataset.num_validation
 
 
 MODES = ("RGB", "L", "RGBA", "LA", "P", "1", "CMYK", "I;16")
@@ -86,7 +84,7 @@ def write_photographs(folder):
 def test_photographs_of_every_kind_are_answered_as_pipeline_answers_them(model, tmp_path):
     folder = write_photographs(tmp_path / "photos")
     result = evaluate(tmp_path, checkpoint=str(model), dataset=str(folder))
-    assert result.metrics["split"] == "all" and result.metrics["test"]["num_examples"] == 27
+    assert result.metrics.split == "all" and result.metrics.test.num_examples == 27
     answer = pipeline("image-classification", model=str(model))
     names = ["Red", "green", "dark_blue"]
     files = sorted(path for path in folder.rglob("*.*"))
@@ -97,7 +95,7 @@ def test_photographs_of_every_kind_are_answered_as_pipeline_answers_them(model, 
         assert probabilities == pytest.approx([scores[name] for name in names], abs=1e-5), file
         assert names[label].lower().replace("_", " ") == file.parent.name
         right.append(max(scores, key=scores.get) == names[label])
-    assert result.metrics["test"]["accuracy"] == pytest.approx(np.mean(right))
+    assert result.metrics.test.accuracy == pytest.approx(np.mean(right))
 
 
 def test_fewer_classes_in_another_order_are_measured_on_these(model, tmp_path):
@@ -105,7 +103,7 @@ def test_fewer_classes_in_another_order_are_measured_on_these(model, tmp_path):
     result = evaluate(tmp_path, checkpoint=str(model), dataset=str(tmp_path / "data"))
     rows = table(result)
     assert sorted(set(rows["label"])) == [0, 2]
-    test = result.metrics["test"]
+    test = result.metrics.test
     assert test["accuracy"] == accuracy_score(rows["label"], rows["prediction"])
     assert test["f1_macro"] == pytest.approx(
         f1_score(rows["label"], rows["prediction"], labels=[0, 2], average="macro", zero_division=0)
@@ -149,7 +147,7 @@ def test_which_images_a_split_is(model, tmp_path, layout, split, expected):
         write_images(tmp_path / "data", 6, classes=("red", "green"))
     options = {"split": split} if split else {}
     result = evaluate(tmp_path, checkpoint=str(model), dataset=str(tmp_path / "data"), val_fraction=0.2, **options)
-    assert (result.metrics["split"], result.metrics["test"]["num_examples"]) == expected
+    assert (result.metrics.split, result.metrics.test.num_examples) == expected
 
 
 def test_a_split_that_is_not_there_is_refused(model, tmp_path):
@@ -164,12 +162,12 @@ def test_images_that_cannot_be_read_are_left_out_when_asked(model, tmp_path):
     with pytest.raises(InputError, match=r"bad\.png"):
         evaluate(tmp_path, checkpoint=str(model), dataset=str(tmp_path / "data"))
     result = evaluate(tmp_path, checkpoint=str(model), dataset=str(tmp_path / "data"), skip_corrupt=True)
-    assert result.metrics["test"]["num_examples"] == 8
+    assert result.metrics.test.num_examples == 8
     limited = evaluate(
         tmp_path, checkpoint=str(model), dataset=str(tmp_path / "data"), skip_corrupt=True, max_eval_samples=4,
         overwrite=True,
     )  # fmt: skip
-    assert limited.metrics["test"]["num_examples"] == 4
+    assert limited.metrics.test.num_examples == 4
 
 
 def test_an_evaluation_is_not_replaced_unasked(model, tmp_path):
@@ -186,8 +184,8 @@ def test_the_stored_temperature_is_told_and_never_applied(configure, tmp_path):
     # Two classes that look alike, so that some answers are wrong.
     folder = write_images(tmp_path / "data" / "train", 60, classes=("ape", "bee")).parent
     write_images(folder / "test", 6, classes=("ape", "bee"), seed=5)
-    result = run(configure(dataset=str(folder), learning_rate=0.3, num_train_epochs=20))
-    temperature = result.metrics["test"]["temperature"]
+    result = run_training(configure(dataset=str(folder), learning_rate=0.3, num_train_epochs=20))
+    temperature = result.metrics.test.temperature
     assert temperature is not None and abs(temperature - 1) > 0.01
     assert AutoConfig.from_pretrained(result.model_dir).calibration_temperature == temperature
     first = sorted((folder / "test").rglob("*.png"))[0]
@@ -209,9 +207,9 @@ def test_a_temperature_is_fitted_on_a_published_validation_split_alone(model, tm
         (tmp_path / folder / "test" / "blue").rename(tmp_path / folder / "test" / "dark blue")
     (tmp_path / "published" / "validation" / "blue").rename(tmp_path / "published" / "validation" / "dark blue")
     without = evaluate(tmp_path, checkpoint=str(model), dataset=str(tmp_path / "held-out"))
-    assert without.metrics["test"]["ece_calibrated"] is None, "the model may have been trained on what is held out"
+    assert without.metrics.test.ece_calibrated is None, "the model may have been trained on what is held out"
     found = evaluate(tmp_path, checkpoint=str(model), dataset=str(tmp_path / "published"), overwrite=True)
-    assert "36 images" in found.metrics["temperature_origin"]
+    assert "36 images" in found.metrics.temperature_origin
 
 
 def test_examples_are_what_pipeline_says_of_the_files(model, tmp_path):

@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
 from hf_cifar.config.parts import HubConfig
-from hf_cifar.config.run_config import RunConfig, nested
+from hf_cifar.run.resolve import Request, request_for
 from hf_cifar.errors import InputError
 from hf_cifar.hub import export as hub_export
 from hf_cifar.run.stage_metrics import StageMetrics
@@ -25,8 +25,8 @@ def as_if_opened(monkeypatch):
     return opened
 
 
-def config(**values) -> RunConfig:
-    return RunConfig.build(nested({"stage": "export", **values}))
+def config(**values) -> Request:
+    return request_for("export", values)
 
 
 def exported(stage: Path, **hub) -> Path:

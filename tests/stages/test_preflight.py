@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from hf_cifar.config.run_config import RunConfig, nested
+from hf_cifar.run.resolve import Request, request_for
 from hf_cifar.errors import InputError
 from hf_cifar.stages import preflight
 from hf_cifar.utils import network as connection
@@ -22,8 +22,8 @@ def no_network(monkeypatch, tmp_path):
     return tmp_path
 
 
-def config(**values) -> RunConfig:
-    return RunConfig.build(nested(values))
+def config(stage="probe", **values) -> Request:
+    return request_for(stage, values)
 
 
 def test_cached_dataset_and_weights_are_used_offline(no_network):

@@ -11,7 +11,7 @@ import yaml
 from support.images import write_images
 
 from hf_cifar.errors import InputError
-from hf_cifar.stages.train import run
+from hf_cifar.stages.train import run_training
 from hf_cifar.training.probe import probe as probe_module
 
 PIPELINE = """
@@ -39,7 +39,7 @@ def answers(model_dir, paths) -> list[dict[str, float]]:
 @pytest.mark.parametrize("model", ["native", "torchvision"])
 def test_pipeline_elsewhere_gives_names_and_the_scores_of_the_predictions(model, configure, image_folder):
     how = {"model": "resnet18", "weights": "none", "image_size": 32} if model == "torchvision" else {}
-    result = run(configure(**how))
+    result = run_training(configure(**how))
     table = pq.read_table(result.output_dir / "probe" / "predictions.parquet").to_pydict()
     paths = sorted((image_folder / "test").rglob("*.png"))
     names = ["blue", "green", "red"]
@@ -51,7 +51,7 @@ def test_pipeline_elsewhere_gives_names_and_the_scores_of_the_predictions(model,
 
 
 def test_files_and_their_content(configure):
-    result = run(configure(max_eval_samples=9))
+    result = run_training(configure(max_eval_samples=9))
     folder = result.output_dir
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if "checkpoint" not in str(path)}
     # The pictures, whose number depends on what there is to show, have tests of their own.
@@ -95,27 +95,27 @@ def test_files_and_their_content(configure):
 
 
 def test_a_folder_in_use_is_refused_replaced_or_resumed(configure):
-    first = run(configure())
+    first = run_training(configure())
     with pytest.raises(InputError, match=r"in use: --resume .* --overwrite"):
-        run(configure())
-    assert run(configure(resume=True)).metrics == first.metrics, "done already"
+        run_training(configure())
+    assert run_training(configure(resume=True)).metrics == first.metrics, "done already"
     with pytest.raises(InputError, match=r"has seed 0, not 1"):
-        run(configure(resume=True, seed=1))
+        run_training(configure(resume=True, seed=1))
     (first.output_dir / "notes.txt").write_text("mine")
-    assert run(configure(overwrite=True, seed=1)).metrics["seed"] == 1
+    assert run_training(configure(overwrite=True, seed=1)).metrics.seed == 1
     assert (first.output_dir / "notes.txt").read_text() == "mine"
 
 
 def test_a_run_that_failed_at_once_leaves_the_folder_free(configure, tmp_path):
     with pytest.raises(InputError):
-        run(configure(dataset=str(tmp_path / "nothing")))
-    run(configure())
+        run_training(configure(dataset=str(tmp_path / "nothing")))
+    run_training(configure())
 
 
 def test_resume_after_an_interruption_ends_in_the_same_head(configure, tmp_path, monkeypatch):
     from safetensors.torch import load_file
 
-    whole = run(configure(num_train_epochs=6))
+    whole = run_training(configure(num_train_epochs=6))
     train = probe_module.GridTrainer.training_step
 
     def interrupted(self, *args, **kwargs):
@@ -126,14 +126,14 @@ def test_resume_after_an_interruption_ends_in_the_same_head(configure, tmp_path,
     broken = {"num_train_epochs": 6, "output_dir": str(tmp_path / "broken")}
     monkeypatch.setattr(probe_module.GridTrainer, "training_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run(configure(**broken))
+        run_training(configure(**broken))
     monkeypatch.undo()
     # A checkpoint that was being written when the power went is not taken for a whole one.
     (tmp_path / "broken" / "probe" / "checkpoints" / "checkpoint-999").mkdir()
     with pytest.raises(InputError, match="in use"):
-        run(configure(**broken))
-    resumed = run(configure(**broken, resume=True))
-    assert resumed.metrics["test"] == whole.metrics["test"]
+        run_training(configure(**broken))
+    resumed = run_training(configure(**broken, resume=True))
+    assert resumed.metrics.test == whole.metrics.test
     ours, theirs = (load_file(result.model_dir / "model.safetensors") for result in (resumed, whole))
     assert all((ours[name] == theirs[name]).all() for name in ours)
     histories = [(result.output_dir / "probe" / "history.csv").read_text() for result in (resumed, whole)]
@@ -146,7 +146,7 @@ def test_corrupt_images_are_named_or_left_out_and_counted(configure, tmp_path):
     (folder / "train" / "red" / "7.png").write_bytes(b"\x89PNG not really")
     (folder / "test" / "blue" / "1.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"red/7.png\) cannot be read .*--skip-corrupt"):
-        run(configure(dataset=str(folder)))
-    metrics = run(configure(dataset=str(folder), skip_corrupt=True)).metrics["dataset"]
-    assert metrics["num_corrupt"] == {"train": 1, "validation": 0, "test": 1}
-    assert metrics["num_train"] + metrics["num_validation"] == 59 and metrics["num_test"] == 14
+        run_training(configure(dataset=str(folder)))
+    metrics = run_training(configure(dataset=str(folder), skip_corrupt=True)).metrics.dataset
+    assert metrics.num_corrupt == {"train": 1, "validation": 0, "test": 1}
+    assert metrics.num_train + metrics.num_validation == 59 and metrics.num_test == 14

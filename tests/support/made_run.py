@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
+from hf_cifar.run.resolve import request_for, resolve
 from hf_cifar.config.run_config import RunConfig, nested
 from hf_cifar.run.origins import SplitKind, SplitOrigin, StartKind, StartOrigin, WeightsKind, WeightsOrigin
 from hf_cifar.run.split_metrics import ClassMetrics, ConfusedPair, ReliabilityBin, SplitMetrics
@@ -69,8 +70,8 @@ def make_run(
 ) -> Path:
     """A run with these stages and classes; `flags` are fields of its configuration."""
     stage = "lpft" if len(stages) == 2 else stages[0]
-    defaults = {"stage": stage, "dataset": "cifar10", "model": "resnet18", "output_dir": str(folder)}
-    config = RunConfig.build(nested({**defaults, **flags}))
+    defaults = {"dataset": "cifar10", "model": "resnet18", "output_dir": str(folder)}
+    config = request_for(stage, flags, defaults).config
     folder.mkdir(parents=True)
     (folder / "run.yaml").write_text(yaml.safe_dump({**config.to_dict(), "provenance": {}}))
     dataset = DatasetInfo(

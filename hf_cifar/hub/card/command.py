@@ -8,7 +8,9 @@ from typing import Any
 
 from hf_cifar.config.fields import flag
 from hf_cifar.config.locate import DATASET_NAMES, MODEL_NAMES
-from hf_cifar.config.run_config import SHARED_TRAINING_ARGUMENTS, RunConfig, flags
+from hf_cifar.config.recipes import read_recipe
+from hf_cifar.config.run_config import RunConfig, flags, stages_of
+from hf_cifar.config.training_arguments import SHARED_TRAINING_ARGUMENTS
 from hf_cifar.hub.card.data import CardData
 
 PLACEHOLDER = "PATH/TO/"
@@ -29,10 +31,10 @@ _WIDTH = 100
 
 def full_command(data: CardData) -> str:
     """Return the command with every option that differs from the recipe, for a shell; local paths are `PATH/TO/…`."""
-    config, recipe = data.config, RunConfig.build({"recipe": data.config.recipe, "stage": data.config.stage})
+    config, recipe = data.config, RunConfig.from_dict(read_recipe(str(data.config.recipe)))
     words = [["--stage", config.stage], ["--recipe", str(config.recipe)], *_sources(data)]
     for name, (part, _) in flags().items():
-        if name in _SEPARATE or part in _OTHER_PARTS:
+        if name in _SEPARATE or part in _OTHER_PARTS or config.stage not in stages_of(name):
             continue
         value, default = (getattr(getattr(item, part) if part else item, name) for item in (config, recipe))
         if name == "dataset_revision" and data.dataset.kind == "hub":

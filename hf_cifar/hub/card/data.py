@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hf_cifar.config.recipes import read_yaml
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.errors import InputError
 from hf_cifar.hub.card import network
@@ -97,7 +96,7 @@ class CardData:
             folder=folder,
             stage=stage,
             other=TrainedStage.read(StageFolder(run / name)),
-            config=RunConfig.build(read_yaml(run / RUN_FILE)),
+            config=RunConfig.read(run / RUN_FILE),
             num_label_errors=max(0, len(errors.read_text(encoding="utf-8").splitlines()) - 1)
             if errors.is_file()
             else 0,

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from hf_cifar.config.run_config import TRAIN_BATCH_SIZE
+from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
 from hf_cifar.hub.card.data import CardData, TrainedStage
 from hf_cifar.hub.card.markdown import code, plain
 from hf_cifar.run.train_summary import FinetuneSummary, ProbeSummary

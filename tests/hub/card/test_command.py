@@ -40,7 +40,7 @@ def test_the_command_asks_for_the_same_run(tmp_path, given):
     run = make_run(tmp_path / "run", dataset_id=dataset, revision=None, **given)
     stage = given.get("stages", ("probe", "finetune"))[-1]
     first, _ = arguments(render_card(run / stage))
-    asked, was = parse(first).to_dict(), RunConfig.build(read_yaml(run / "run.yaml")).to_dict()
+    asked, was = parse(first).config.to_dict(), RunConfig.read(run / "run.yaml").to_dict()
     assert asked.pop("output_dir") == "runs/run"
     was.pop("output_dir")
     assert asked == was

@@ -19,7 +19,7 @@ from transformers import pipeline
 from hf_cifar.errors import InputError
 from hf_cifar.hub.card import render_card, write_card
 from hf_cifar.run.stage_metrics import StageMetrics
-from hf_cifar.stages.train import run as train
+from hf_cifar.stages.train import run_training
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_the_snippets_print_what_the_card_says(tmp_path, capsys, monkeypatch):
 
 
 def test_the_card_of_a_real_run(configure, tmp_path):
-    result = train(configure(stage="lpft", num_train_epochs=1, image_size=16))
+    result = run_training(configure(stage="lpft", num_train_epochs=1, image_size=16))
     for stage in ("probe", "finetune"):
         card = render_card(result.output_dir / stage)
         check(card)

@@ -118,9 +118,9 @@ def line(server, tmp_path_factory):
 def trained(tmp_path_factory) -> Path:
     """A run whose fine-tuning is done and exported; it is not opened again, as if that had been done. Copy it."""
     from hf_cifar.config.parts import HubConfig
-    from hf_cifar.config.run_config import RunConfig, nested
+    from hf_cifar.run.resolve import request_for
     from hf_cifar.hub import export as module
-    from hf_cifar.stages.train import run
+    from hf_cifar.stages.train import run_training
 
     place = tmp_path_factory.mktemp("trained")
     write_images(place / "colours" / "train", 8, seed=1)
@@ -129,7 +129,7 @@ def trained(tmp_path_factory) -> Path:
     processor(16).save_pretrained(place / "tiny")
     options = {"stage": "lpft", "dataset": str(place / "colours"), "model": str(place / "tiny"), "use_cpu": True}
     options |= {"output_dir": str(place / "run"), "feature_cache": str(place / "cache"), "num_train_epochs": 1}
-    run(RunConfig.build(nested(options)))
+    run_training(request_for(options.pop("stage"), options))
     stage = place / "run" / "finetune"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "check_predictions", lambda *_: 0.0)

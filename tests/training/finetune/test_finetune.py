@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from support.models import processor
 from transformers import AutoModelForImageClassification
 
+from hf_cifar.run.resolve import resolve
 from hf_cifar.config.parts import DataConfig
 from hf_cifar.config.recipes import read_yaml
 from hf_cifar.config.run_config import RunConfig, nested
@@ -20,7 +21,7 @@ from hf_cifar.data.sources import load_source
 from hf_cifar.data.splits import make_splits
 from hf_cifar.errors import InputError, TrainingError
 from hf_cifar.evaluation.validation_metrics import validation_metrics
-from hf_cifar.stages.train import run
+from hf_cifar.stages.train import run_training
 from hf_cifar.training.finetune import finetune as finetune_module
 from hf_cifar.training.finetune.finetune import Finetune
 from hf_cifar.training.finetune.interpolation import STRENGTHS, interpolate
@@ -56,7 +57,7 @@ def same(one, other) -> bool:
 @pytest.fixture
 def probe(configure):
     """A finished probe of the tiny model, whose folder fine-tuning can start from."""
-    return run(configure(num_train_epochs=3, learning_rates=[0.02]))
+    return run_training(configure(num_train_epochs=3, learning_rates=[0.02]))
 
 
 def plain_loop(model_dir, image_folder, seed: int, epochs: int, rate: float, batch: int, update_statistics=False):
@@ -81,7 +82,7 @@ def plain_loop(model_dir, image_folder, seed: int, epochs: int, rate: float, bat
 @pytest.mark.parametrize("bn", ["eval", "train"])
 def test_ends_in_the_weights_of_a_plain_loop(bn, probe, configure, image_folder):
     config = configure(stage="finetune", num_train_epochs=3, bn=bn, **PLAIN)
-    result = run(config)
+    result = run_training(config)
     expected = plain_loop(probe.model_dir, image_folder, 0, 3, 0.05, 16, update_statistics=bn == "train")
     ours = load_file(checkpoints(result)[-1] / "model.safetensors")
     before = weights(probe, "probe")
@@ -98,10 +99,10 @@ def test_accumulation_takes_the_steps_of_the_whole_batch(size, probe, configure,
     """Also where the last step of an epoch has fewer images, or an odd number of them."""
     options = PLAIN | {"stage": "finetune", "num_train_epochs": 2, "from_": str(probe.model_dir)}
     options["train_batch_size"] = size
-    whole = run(configure(**options, output_dir=str(tmp_path / "whole")))
+    whole = run_training(configure(**options, output_dir=str(tmp_path / "whole")))
     options |= {"train_batch_size": size // 2, "gradient_accumulation_steps": 2}
-    parts = run(configure(**options, output_dir=str(tmp_path / "parts")))
-    assert whole.metrics["train"]["chosen"]["step"] == parts.metrics["train"]["chosen"]["step"]
+    parts = run_training(configure(**options, output_dir=str(tmp_path / "parts")))
+    assert whole.metrics.train.chosen.step == parts.metrics.train.chosen.step
     for name, value in weights(whole).items():
         torch.testing.assert_close(weights(parts)[name], value, rtol=1e-4, atol=1e-6)
     assert history(parts)["loss"].tolist() == pytest.approx(history(whole)["loss"].tolist(), rel=1e-4)
@@ -109,25 +110,25 @@ def test_accumulation_takes_the_steps_of_the_whole_batch(size, probe, configure,
 
 def test_recomputed_activations_change_nothing(probe, configure, tmp_path):
     options = {"stage": "finetune", "num_train_epochs": 1, **PLAIN, "from_": str(probe.model_dir)}
-    kept = run(configure(**options, output_dir=str(tmp_path / "kept")))
-    again = run(configure(**options, gradient_checkpointing=True, output_dir=str(tmp_path / "again")))
+    kept = run_training(configure(**options, output_dir=str(tmp_path / "kept")))
+    again = run_training(configure(**options, gradient_checkpointing=True, output_dir=str(tmp_path / "again")))
     for name, value in weights(kept).items():
         torch.testing.assert_close(weights(again)[name], value, rtol=1e-5, atol=1e-7)
     with pytest.raises(InputError, match="--gradient-checkpointing with --bn train"):
-        run(configure(**options, gradient_checkpointing=True, bn="train", output_dir=str(tmp_path / "bn")))
+        run_training(configure(**options, gradient_checkpointing=True, bn="train", output_dir=str(tmp_path / "bn")))
 
 
 # Where it starts
 
 
 def test_lpft_is_the_probe_and_then_the_finetune_of_it(configure, tmp_path):
-    together = run(configure(stage="lpft", num_train_epochs=2, output_dir=str(tmp_path / "together")))
+    together = run_training(configure(stage="lpft", num_train_epochs=2, output_dir=str(tmp_path / "together")))
     apart = {"output_dir": str(tmp_path / "apart"), "num_train_epochs": 2}
-    run(configure(**{**apart, "num_train_epochs": 20}, train_batch_size=256, per_device_train_batch_size=256))
-    second = run(configure(stage="finetune", **apart))
-    assert second.metrics["train"]["start"].startswith("this run's probe")
+    run_training(configure(**{**apart, "num_train_epochs": 20}, train_batch_size=256, per_device_train_batch_size=256))
+    second = run_training(configure(stage="finetune", **apart))
+    assert second.metrics.train.start.startswith("this run's probe")
     assert together.summary()["stage"] == "lpft"
-    assert together.summary()["probe_accuracy"] == together.before.metrics["test"]["accuracy"]
+    assert together.summary()["probe_accuracy"] == together.before.metrics.test.accuracy
     assert same(weights(together), weights(second))
     assert read_yaml(tmp_path / "apart" / "run.yaml")["stage"] == "lpft", "so that it repeats both"
 
@@ -136,49 +137,49 @@ def test_from_names_a_run_a_stage_or_a_model(probe, configure, tmp_path):
     ends = []
     for number, place in enumerate((probe.output_dir, probe.output_dir / "probe", probe.model_dir)):
         options = {"from_": str(place), "output_dir": str(tmp_path / f"from{number}"), "num_train_epochs": 1}
-        ends.append(weights(run(configure(stage="finetune", **options))))
+        ends.append(weights(run_training(configure(stage="finetune", **options))))
     assert same(ends[0], ends[1]) and same(ends[0], ends[2])
     with pytest.raises(InputError, match="no such folder"):
-        run(configure(stage="finetune", from_=str(tmp_path / "gone"), output_dir=str(tmp_path / "x")))
+        run_training(configure(stage="finetune", from_=str(tmp_path / "gone"), output_dir=str(tmp_path / "x")))
     with pytest.raises(InputError, match="holds no saved model"):
-        run(configure(stage="finetune", from_=str(tmp_path), output_dir=str(tmp_path / "x")))
+        run_training(configure(stage="finetune", from_=str(tmp_path), output_dir=str(tmp_path / "x")))
 
 
 def test_overwrite_does_not_remove_what_it_is_to_start_from(configure, tmp_path):
-    first = run(configure(stage="finetune", num_train_epochs=1))
+    first = run_training(configure(stage="finetune", num_train_epochs=1))
     with pytest.raises(InputError, match="--overwrite would remove"):
-        run(configure(stage="finetune", num_train_epochs=1, overwrite=True, from_=str(first.output_dir)))
+        run_training(configure(stage="finetune", num_train_epochs=1, overwrite=True, from_=str(first.output_dir)))
     assert (first.model_dir / "model.safetensors").is_file()
 
 
 def test_from_the_pretrained_model_it_gets_a_new_head_unless_its_labels_are_these(configure, tiny_model, tmp_path):
     options = {"stage": "finetune", "num_train_epochs": 1, "learning_rate": 0.0, "scheduler": "constant"}
-    fresh = run(configure(**options))
-    assert "a new head" in fresh.metrics["train"]["start"]
+    fresh = run_training(configure(**options))
+    assert "a new head" in fresh.metrics.train.start
     folder = tmp_path / "mine"
     shutil.copytree(fresh.model_dir, folder)
-    kept = run(configure(**options, model=str(folder), output_dir=str(tmp_path / "kept")))
-    assert same(weights(kept), weights(fresh)) and "new head" not in kept.metrics["train"]["start"]
+    kept = run_training(configure(**options, model=str(folder), output_dir=str(tmp_path / "kept")))
+    assert same(weights(kept), weights(fresh)) and "new head" not in kept.metrics.train.start
     described = json.loads((folder / "config.json").read_text())
     described["id2label"] = {"0": "red", "1": "green", "2": "blue"}
     (folder / "config.json").write_text(json.dumps(described))
-    other = run(configure(**options, model=str(folder), output_dir=str(tmp_path / "other"), seed=1))
-    assert "a new head" in other.metrics["train"]["start"], "the same names in another order are other logits"
+    other = run_training(configure(**options, model=str(folder), output_dir=str(tmp_path / "other"), seed=1))
+    assert "a new head" in other.metrics.train.start, "the same names in another order are other logits"
     assert not torch.equal(weights(other)["classifier.1.weight"], weights(fresh)["classifier.1.weight"])
 
 
 def test_a_probe_of_other_images_is_not_gone_on_from(probe, configure):
     with pytest.raises(InputError, match="has seed 0, not 5"):
-        run(configure(stage="finetune", seed=5))
+        run_training(configure(stage="finetune", seed=5))
     with pytest.raises(InputError, match=r"has data.max_train_samples None, not 30"):
-        run(configure(stage="finetune", max_train_samples=30))
+        run_training(configure(stage="finetune", max_train_samples=30))
 
 
 def test_validation_images_that_were_trained_on_are_warned_of(probe, configure, tmp_path, capfd):
     options = {"stage": "finetune", "from_": str(probe.output_dir), "num_train_epochs": 1}
-    run(configure(**options, output_dir=str(tmp_path / "same")))
+    run_training(configure(**options, output_dir=str(tmp_path / "same")))
     assert "were trained on" not in capfd.readouterr().err
-    run(configure(**options, output_dir=str(tmp_path / "other"), seed=7))
+    run_training(configure(**options, output_dir=str(tmp_path / "other"), seed=7))
     assert "validation images were trained on by the run in" in capfd.readouterr().err
 
 
@@ -186,10 +187,10 @@ def test_validation_images_that_were_trained_on_are_warned_of(probe, configure, 
 
 
 def test_the_table_of_groups_says_what_the_optimizer_holds(configure, capfd):
-    result = run(configure(stage="finetune", num_train_epochs=1, layer_decay=0.5, weight_decay=0.1, learning_rate=0.08))
+    result = run_training(configure(stage="finetune", num_train_epochs=1, layer_decay=0.5, weight_decay=0.1, learning_rate=0.08))
     table = pandas.read_csv(result.output_dir / "finetune" / "parameter_groups.csv")
-    assert table["parameters"].sum() == result.metrics["train"]["trainable_parameters"]
-    assert result.metrics["train"]["trainable_parameters"] == result.metrics["train"]["total_parameters"]
+    assert table["parameters"].sum() == result.metrics.train.trainable_parameters
+    assert result.metrics.train.trainable_parameters == result.metrics.train.total_parameters
     rates = table.groupby("group")["learning_rate"].first()
     assert rates["head"] == 0.08 and rates["resnet.embedder"] == pytest.approx(0.01)
     assert set(table["weight_decay"]) == {0.0, 0.1}
@@ -198,7 +199,7 @@ def test_the_table_of_groups_says_what_the_optimizer_holds(configure, capfd):
 
 def test_layers_by_name_train_and_the_others_do_not_move(probe, configure, tmp_path):
     options = {"stage": "finetune", "bn": "train", "from_": str(probe.model_dir), "num_train_epochs": 2}
-    result = run(configure(**options, unfreeze="stages.1", output_dir=str(tmp_path / "some")))
+    result = run_training(configure(**options, unfreeze="stages.1", output_dir=str(tmp_path / "some")))
     before, after = weights(probe, "probe"), weights(result)
     for name, value in after.items():
         trains = name.startswith(("resnet.encoder.stages.1", "classifier"))
@@ -208,14 +209,14 @@ def test_layers_by_name_train_and_the_others_do_not_move(probe, configure, tmp_p
         "head",
     }
     with pytest.raises(InputError, match=r"unknown layer 'stages.7': did you mean 'stages.[01]'"):
-        run(configure(**options, unfreeze="stages.7", output_dir=str(tmp_path / "x")))
+        run_training(configure(**options, unfreeze="stages.7", output_dir=str(tmp_path / "x")))
     with pytest.raises(InputError, match="several layers are named 'convolution'"):
-        run(configure(**options, unfreeze="convolution", output_dir=str(tmp_path / "x")))
+        run_training(configure(**options, unfreeze="convolution", output_dir=str(tmp_path / "x")))
 
 
 def test_gradual_unfreezing_moves_each_group_from_its_epoch_on(probe, configure, tmp_path):
     """Weights and statistics, seen in the checkpoints of the epochs."""
-    result = run(
+    result = run_training(
         configure(
             stage="finetune",
             from_=str(probe.model_dir),
@@ -258,7 +259,7 @@ def test_a_group_that_is_unfrozen_late_gets_the_current_point_of_the_schedule(pr
 
     monkeypatch.setattr(FinetuneTrainer, "training_step", watched)
     options = PLAIN | {"scheduler": "linear", "layer_decay": 0.5, "from_": str(probe.model_dir)}
-    run(configure(stage="finetune", unfreeze="gradual", num_train_epochs=3, **options, output_dir=str(tmp_path / "g")))
+    run_training(configure(stage="finetune", unfreeze="gradual", num_train_epochs=3, **options, output_dir=str(tmp_path / "g")))
     first = 2 * 4
     assert all(gradient is None for _, gradient, _ in seen[:first])
     rate, gradient, before = seen[first]
@@ -275,8 +276,8 @@ def test_a_vit_is_fine_tuned_by_its_own_recipe(configure, image_folder, tmp_path
     options = {"model": str(tmp_path / "vit"), "stage": "lpft", "unfreeze": "gradual", "layer_decay": 0.8}
     config = configure(**options, num_train_epochs=3)
     assert config.recipe == "vit"
-    result = run(config)
-    assert result.metrics["train"]["optimizer"] == "adamw_torch" and result.metrics["train"]["scheduler"] == "linear"
+    result = run_training(config)
+    assert result.metrics.train.optimizer == "adamw_torch" and result.metrics.train.scheduler == "linear"
     states = [weights(result, "probe"), *(load_file(path / "model.safetensors") for path in checkpoints(result))]
     last = [name for name in states[0] if name.startswith("vit.embeddings")]
     assert last and all(torch.equal(states[0][name], states[-2][name]) for name in last), (
@@ -290,7 +291,7 @@ def test_a_wrapped_torchvision_resnet_is_fine_tuned_and_saved_as_a_native_one(co
     from transformers import AutoImageProcessor
 
     options = {"model": "resnet18", "weights": "none", "image_size": 32, "num_train_epochs": 1, "unfreeze": "layer4"}
-    result = run(configure(stage="finetune", **options))
+    result = run_training(configure(stage="finetune", **options))
     table = pandas.read_csv(result.output_dir / "finetune" / "parameter_groups.csv")
     assert set(table["group"]) == {"network.layer4", "head"}
     model = AutoModelForImageClassification.from_pretrained(result.model_dir)
@@ -307,27 +308,27 @@ def test_a_wrapped_torchvision_resnet_is_fine_tuned_and_saved_as_a_native_one(co
 
 
 def test_the_best_epoch_by_validation_is_what_is_saved(configure):
-    result = run(configure(stage="lpft", num_train_epochs=6, learning_rate=0.2, scheduler="constant"))
+    result = run_training(configure(stage="lpft", num_train_epochs=6, learning_rate=0.2, scheduler="constant"))
     rows = history(result)
     best = rows["validation_accuracy"].idxmax()
-    chosen = result.metrics["train"]["chosen"]
+    chosen = result.metrics.train.chosen
     assert chosen["step"] == rows["step"][best] and chosen["validation_accuracy"] == rows["validation_accuracy"][best]
-    assert result.metrics["validation"]["accuracy"] == pytest.approx(rows["validation_accuracy"][best])
+    assert result.metrics.validation.accuracy == pytest.approx(rows["validation_accuracy"][best])
     checkpoint = result.output_dir / "finetune" / "checkpoints" / f"checkpoint-{chosen['step']}"
     assert same(load_file(checkpoint / "model.safetensors"), weights(result))
 
 
 @pytest.mark.parametrize("metric", ["nll", "f1_macro"])
 def test_the_best_epoch_by_another_metric(metric, configure):
-    result = run(configure(stage="finetune", num_train_epochs=4, learning_rate=0.1, selection_metric=metric))
+    result = run_training(configure(stage="finetune", num_train_epochs=4, learning_rate=0.1, selection_metric=metric))
     values = history(result)[f"validation_{metric}"]
-    assert result.metrics["train"]["chosen"]["epoch"] == (values.idxmin() if metric == "nll" else values.idxmax()) + 1
+    assert result.metrics.train.chosen.epoch == (values.idxmin() if metric == "nll" else values.idxmax()) + 1
 
 
 def test_the_test_split_chooses_nothing(configure, tmp_path, monkeypatch):
     """With other labels on the test images the same epoch and strength are kept, of the same weights."""
     options = {"stage": "lpft", "num_train_epochs": 4, "learning_rate": 0.1, "interpolate": "auto", "early_stopping": 2}
-    honest = run(configure(**options))
+    honest = run_training(configure(**options))
     targets = LabeledImages.targets.fget
 
     def shifted(self):
@@ -335,10 +336,10 @@ def test_the_test_split_chooses_nothing(configure, tmp_path, monkeypatch):
         return (found + 1) % 3 if self.name == "test" else found
 
     monkeypatch.setattr(LabeledImages, "targets", property(shifted))
-    misled = run(configure(**options, output_dir=str(tmp_path / "misled")))
-    assert misled.metrics["test"]["accuracy"] != honest.metrics["test"]["accuracy"]
-    assert misled.metrics["validation"] == honest.metrics["validation"]
-    assert misled.metrics["train"]["chosen"] == honest.metrics["train"]["chosen"]
+    misled = run_training(configure(**options, output_dir=str(tmp_path / "misled")))
+    assert misled.metrics.test.accuracy != honest.metrics.test.accuracy
+    assert misled.metrics.validation == honest.metrics.validation
+    assert misled.metrics.train.chosen == honest.metrics.train.chosen
     assert same(weights(honest), weights(misled))
 
 
@@ -360,16 +361,16 @@ def test_what_chooses_refuses_the_test_split(configure, probe):
 
 def test_early_stopping_stops_after_its_patience(configure, tmp_path):
     options = {"stage": "lpft", "num_train_epochs": 12, "learning_rate": 0.2, "early_stopping": 2}
-    result = run(configure(**options))
+    result = run_training(configure(**options))
     values = history(result)["validation_accuracy"].tolist()
     best = values.index(max(values))
     assert len(values) == best + 3 < 12, "two epochs after the best one"
     folder = result.output_dir / "finetune"
     (folder / "metrics.json").unlink()
     shutil.rmtree(folder / "model")
-    again = run(configure(**options, resume=True))
+    again = run_training(configure(**options, resume=True))
     assert history(again)["validation_accuracy"].tolist() == values, "a resumed run does not train past the stop"
-    assert again.metrics["test"] == result.metrics["test"]
+    assert again.metrics.test == result.metrics.test
 
 
 def test_averaged_weights_are_the_average_of_the_steps(configure, monkeypatch):
@@ -381,7 +382,7 @@ def test_averaged_weights_are_the_average_of_the_steps(configure, monkeypatch):
         return step(self, model, *args, **kwargs)
 
     monkeypatch.setattr(FinetuneTrainer, "training_step", watched)
-    result = run(configure(stage="finetune", bn="train", num_train_epochs=1, learning_rate=0.1, ema=0.8))
+    result = run_training(configure(stage="finetune", bn="train", num_train_epochs=1, learning_rate=0.1, ema=0.8))
     checkpoint = result.output_dir / "finetune" / "checkpoints" / "checkpoint-4"
     seen.append(load_file(checkpoint / "model.safetensors"))
     for name, value in weights(result).items():
@@ -397,8 +398,8 @@ def test_averaged_weights_are_the_average_of_the_steps(configure, monkeypatch):
 
 def test_interpolation_lies_between_the_probe_and_the_last_weights(configure, tmp_path):
     options = {"stage": "lpft", "num_train_epochs": 2, "learning_rate": 0.2}
-    whole = run(configure(**options))
-    half = run(configure(**options, interpolate="0.25", output_dir=str(tmp_path / "half")))
+    whole = run_training(configure(**options))
+    half = run_training(configure(**options, interpolate="0.25", output_dir=str(tmp_path / "half")))
     start, end = weights(whole, "probe"), weights(whole)
     for name, value in weights(half).items():
         if value.is_floating_point():
@@ -408,9 +409,9 @@ def test_interpolation_lies_between_the_probe_and_the_last_weights(configure, tm
 
 def test_the_strength_of_interpolation_is_the_best_on_validation(configure, tmp_path):
     config = configure(stage="lpft", num_train_epochs=2, learning_rate=0.2, learning_rates=[0.02], interpolate="auto")
-    auto = run(config)
+    auto = run_training(config)
     start = weights(auto, "probe")
-    best = checkpoints(auto)[0].with_name(f"checkpoint-{auto.metrics['train']['chosen']['step']}")
+    best = checkpoints(auto)[0].with_name(f"checkpoint-{auto.metrics.train.chosen.step}")
     end = load_file(best / "model.safetensors")
     model = AutoModelForImageClassification.from_pretrained(auto.model_dir)
     validation = make_splits(load_source(config.data), config.data, config.seed).validation
@@ -424,9 +425,9 @@ def test_the_strength_of_interpolation_is_the_best_on_validation(configure, tmp_
             logits = model(pixels).logits
         accuracy = (logits.argmax(1) == labels).double().mean()
         found[strength] = (-float(accuracy), float(torch.nn.functional.cross_entropy(logits.double(), labels)))
-    assert auto.metrics["train"]["chosen"]["interpolation"] == min(found, key=found.get)
+    assert auto.metrics.train.chosen.interpolation == min(found, key=found.get)
     with pytest.raises(InputError, match="needs a start with a trained head"):
-        run(configure(stage="finetune", interpolate="auto", output_dir=str(tmp_path / "untrained")))
+        run_training(configure(stage="finetune", interpolate="auto", output_dir=str(tmp_path / "untrained")))
 
 
 # What goes wrong
@@ -443,15 +444,15 @@ def test_a_loss_that_is_no_number_stops_with_step_rate_and_advice(configure, mon
     monkeypatch.setattr(FinetuneTrainer, "compute_loss", broken)
     options = {"stage": "finetune", "num_train_epochs": 3, "learning_rate": 0.04, "scheduler": "constant"}
     with pytest.raises(TrainingError, match=r"loss became nan at step 7 .* rate of 0.04: try a lower --learning-rate"):
-        run(configure(**options, warmup_steps=0))
+        run_training(configure(**options, warmup_steps=0))
     monkeypatch.undo()
-    good = run(configure(**options, warmup_steps=0, resume=True))
+    good = run_training(configure(**options, warmup_steps=0, resume=True))
     assert len(history(good)) == 3, "the last good checkpoint stayed, and was gone on from"
 
 
 def test_a_rate_that_is_far_too_high_stops_the_run(configure, tmp_path):
     with pytest.raises(TrainingError, match="try a lower --learning-rate"):
-        run(configure(stage="finetune", num_train_epochs=3, learning_rate=1e30, max_grad_norm=0.0, warmup_steps=0))
+        run_training(configure(stage="finetune", num_train_epochs=3, learning_rate=1e30, max_grad_norm=0.0, warmup_steps=0))
     assert not list((tmp_path / "run" / "finetune" / "checkpoints").glob("*/complete.json"))
 
 
@@ -468,22 +469,22 @@ def test_weights_that_are_no_numbers_are_no_checkpoint(configure, tmp_path, monk
     monkeypatch.setattr(FinetuneTrainer, "training_step", spoiled)
     options = {"stage": "finetune", "num_train_epochs": 3, "max_grad_norm": 0.0}
     with pytest.raises(TrainingError, match=r"weights became infinite or NaN at step 8 \(such as "):
-        run(configure(**options))
+        run_training(configure(**options))
     monkeypatch.undo()
-    assert len(history(run(configure(**options, resume=True)))) == 3, "the good checkpoint of the first epoch stayed"
+    assert len(history(run_training(configure(**options, resume=True)))) == 3, "the good checkpoint of the first epoch stayed"
 
 
 def test_a_probe_that_diverges_says_so(configure):
     with pytest.raises(TrainingError, match=r"loss became|every head has diverged"):
-        run(configure(learning_rate=1e38))
+        run_training(configure(learning_rate=1e38))
     with pytest.raises(TrainingError, match=r"every head has diverged .* add lower ones to --learning-rates"):
-        run(configure(learning_rates=[1e38, 3e38], overwrite=True))
+        run_training(configure(learning_rates=[1e38, 3e38], overwrite=True))
 
 
 @pytest.mark.parametrize("size", [16, 15])
 def test_out_of_memory_divides_the_batch_and_ends_in_the_same_weights(size, configure, tmp_path, monkeypatch):
     options = {"stage": "finetune", "num_train_epochs": 3, **PLAIN, "train_batch_size": size}
-    whole = run(configure(**options))
+    whole = run_training(configure(**options))
     step = FinetuneTrainer.training_step
 
     def small_memory(self, model, inputs, *args, **kwargs):
@@ -493,8 +494,8 @@ def test_out_of_memory_divides_the_batch_and_ends_in_the_same_weights(size, conf
 
     monkeypatch.setattr(FinetuneTrainer, "training_step", small_memory)
     with pytest.raises(RuntimeError, match="out of memory"):
-        run(configure(**options, output_dir=str(tmp_path / "fails")))
-    found = run(configure(**options, auto_find_batch_size=True, output_dir=str(tmp_path / "found")))
+        run_training(configure(**options, output_dir=str(tmp_path / "fails")))
+    found = run_training(configure(**options, auto_find_batch_size=True, output_dir=str(tmp_path / "found")))
     for name, value in weights(whole).items():
         torch.testing.assert_close(weights(found)[name], value, rtol=1e-4, atol=1e-6)
     assert history(found)["step"].tolist() == history(whole)["step"].tolist()
@@ -504,18 +505,18 @@ def test_out_of_memory_divides_the_batch_and_ends_in_the_same_weights(size, conf
 
 
 def test_run_yaml_repeats_a_run_to_identical_metrics(configure, tmp_path):
-    first = run(configure(stage="lpft", seed=3, num_train_epochs=2, augment="trivial", mixup=0.4, random_erasing=0.5))
+    first = run_training(configure(stage="lpft", seed=3, num_train_epochs=2, augment="trivial", mixup=0.4, random_erasing=0.5))
     values = read_yaml(first.output_dir / "run.yaml")
-    again = run(RunConfig.build(values, nested({"output_dir": str(tmp_path / "again")})))
+    again = run_training(resolve(nested({"output_dir": str(tmp_path / "again")}), values))
     for part in ("test", "validation", "dataset"):
-        assert again.metrics[part] == first.metrics[part]
+        assert getattr(again.metrics, part) == getattr(first.metrics, part)
     assert same(weights(first), weights(again))
 
 
 def test_workers_change_nothing(configure, tmp_path):
     options = {"stage": "finetune", "num_train_epochs": 2, "augment": "rand", "cutmix": 1.0, "random_erasing": 0.5}
-    alone = run(configure(**options))
-    helped = run(
+    alone = run_training(configure(**options))
+    helped = run_training(
         configure(
             **options, dataloader_num_workers=2, dataloader_persistent_workers=True, output_dir=str(tmp_path / "helped")
         )
@@ -524,8 +525,8 @@ def test_workers_change_nothing(configure, tmp_path):
 
 
 def test_the_seed_rules_everything(configure, tmp_path):
-    one = run(configure(stage="finetune", num_train_epochs=1))
-    other = run(configure(stage="finetune", num_train_epochs=1, seed=1, output_dir=str(tmp_path / "other")))
+    one = run_training(configure(stage="finetune", num_train_epochs=1))
+    other = run_training(configure(stage="finetune", num_train_epochs=1, seed=1, output_dir=str(tmp_path / "other")))
     assert not torch.equal(weights(one)["classifier.1.weight"], weights(other)["classifier.1.weight"])
 
 
@@ -541,7 +542,7 @@ def test_label_smoothing_is_torchs_and_of_training_alone(configure, monkeypatch)
         return (loss, outputs) if return_outputs else loss
 
     monkeypatch.setattr(FinetuneTrainer, "compute_loss", watched)
-    run(configure(stage="finetune", num_train_epochs=1, label_smoothing_factor=0.3))
+    run_training(configure(stage="finetune", num_train_epochs=1, label_smoothing_factor=0.3))
     assert set(losses) == {True, False}
     for found in losses.values():
         for ours, expected in found:
@@ -552,13 +553,13 @@ def test_two_passes_of_evaluation_give_identical_logits(configure):
     from hf_cifar.models.predict import predict_logits
 
     config = configure(stage="finetune", augment="rand", random_erasing=1.0, mixup=1.0, num_train_epochs=1)
-    result = run(config)
+    result = run_training(config)
     model = AutoModelForImageClassification.from_pretrained(result.model_dir)
     images = load_source(config.data).splits["test"]
     passes = [predict_logits(model, processor(16), images, "x") for _ in range(2)]
     assert np.array_equal(*passes)
-    chosen = result.metrics["train"]["chosen"]
-    assert result.metrics["validation"]["accuracy"] == pytest.approx(chosen["validation_accuracy"])
+    chosen = result.metrics.train.chosen
+    assert result.metrics.validation.accuracy == pytest.approx(chosen["validation_accuracy"])
 
 
 @pytest.mark.parametrize(
@@ -577,15 +578,13 @@ def test_two_passes_of_evaluation_give_identical_logits(configure):
 )
 def test_what_does_not_fit_is_refused_before_anything_is_done(options, message, configure, tmp_path):
     with pytest.raises(InputError, match=message):
-        run(configure(**{"stage": "finetune", **options}))
+        run_training(configure(**{"stage": "finetune", **options}))
     assert not (tmp_path / "run").exists()
 
 
 def test_arguments_of_both_stages_are_checked_before_the_first(configure, tmp_path):
-    values = nested({"stage": "lpft"}) | {"finetune": {"training": {"lr_scheduler_type": "linear"}}}
-    config = RunConfig.build(configure().to_dict(), values)
     with pytest.raises(InputError, match="use --scheduler"):
-        run(config)
+        run_training(configure(stage="lpft", lr_scheduler_type="linear"))
     assert not (tmp_path / "run" / "probe" / "model").exists()
 
 
@@ -599,4 +598,4 @@ def test_a_damaged_best_checkpoint_is_named(configure, monkeypatch):
 
     monkeypatch.setattr(finetune_module.Finetune, "_choose", damaged)
     with pytest.raises(TrainingError, match="is gone or damaged"):
-        run(configure(stage="finetune", num_train_epochs=1))
+        run_training(configure(stage="finetune", num_train_epochs=1))

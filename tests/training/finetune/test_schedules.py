@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from hf_cifar.errors import InputError
-from hf_cifar.stages.train import run
+from hf_cifar.stages.train import run_training
 from hf_cifar.training.finetune.trainer import FinetuneTrainer
 
 # 54 training images in batches of 8 make 7 batches an epoch, two of them a step: 4 steps an epoch, the last of one
@@ -95,9 +95,9 @@ def test_every_step_has_the_rate_of_torchs_scheduler_also_after_a_resume(name, c
 
     monkeypatch.setattr(FinetuneTrainer, "training_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run(configure(**config))
+        run_training(configure(**config))
     monkeypatch.undo()
-    rates = rates_of(run(configure(**config, resume=True)))
+    rates = rates_of(run_training(configure(**config, resume=True)))
     assert len(rates) == STEPS
     for place, group in enumerate(reversed(rates.columns)):
         torch.testing.assert_close(
@@ -110,7 +110,7 @@ def test_plateau_drops_by_the_validation_metric_of_each_epoch(metric, mode, warm
     # Only a much better epoch counts, so that there are drops whatever the weights.
     options = {"learning_rate": 0.3, "warmup_steps": warmup, "selection_metric": metric}
     options["lr_scheduler_kwargs"] = {"threshold": 0.5}
-    result = run(configure(**OPTIONS | options, scheduler="plateau", plateau_patience=0, gamma=0.5))
+    result = run_training(configure(**OPTIONS | options, scheduler="plateau", plateau_patience=0, gamma=0.5))
     history = pandas.read_csv(result.output_dir / "finetune" / "history.csv")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
     scheduler = ReduceLROnPlateau(optimizer, mode, factor=0.5, patience=0, threshold=0.5)
@@ -125,6 +125,6 @@ def test_plateau_drops_by_the_validation_metric_of_each_epoch(metric, mode, warm
 
 def test_what_a_schedule_does_not_take_is_refused(configure):
     with pytest.raises(InputError, match="--scheduler cosine, --lr-scheduler-kwargs"):
-        run(configure(**OPTIONS, scheduler="cosine", lr_scheduler_kwargs={"colour": 1}, overwrite=True))
+        run_training(configure(**OPTIONS, scheduler="cosine", lr_scheduler_kwargs={"colour": 1}, overwrite=True))
     with pytest.raises(InputError, match="--lr-scheduler-type cannot be set: use --scheduler"):
-        run(configure(**OPTIONS, lr_scheduler_type="linear", overwrite=True))
+        run_training(configure(**OPTIONS, lr_scheduler_type="linear", overwrite=True))

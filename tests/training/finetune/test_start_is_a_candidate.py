@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from hf_cifar.models.predict import predict_logits
-from hf_cifar.stages.train import run
+from hf_cifar.stages.train import run_training
 from hf_cifar.training.finetune import finetune as finetune_module
 from hf_cifar.training.finetune import starting_point
 
@@ -34,7 +34,7 @@ def same(one, other):
 
 @pytest.fixture
 def probe(configure):
-    return run(configure(num_train_epochs=20, learning_rates=[0.05]))
+    return run_training(configure(num_train_epochs=20, learning_rates=[0.05]))
 
 
 def epochs(result):
@@ -53,37 +53,37 @@ def epochs(result):
     ],
 )
 def test_a_destroyed_model_is_replaced_by_its_start(options, probe, configure, tmp_path, capfd):
-    result = run(configure(**DESTROYING, **options, from_=str(probe.model_dir), output_dir=str(tmp_path / "tuned")))
+    result = run_training(configure(**DESTROYING, **options, from_=str(probe.model_dir), output_dir=str(tmp_path / "tuned")))
     metric = options.get("selection_metric", "accuracy")
     name = f"validation_{metric}"
-    before = probe.metrics["validation"][metric]
+    before = getattr(probe.metrics.validation, metric)
     worse = epochs(result)[name]
     assert (worse > before).all() if metric == "nll" else (worse < before).all(), "the premise of this test"
-    chosen = result.metrics["train"]["chosen"]
+    chosen = result.metrics.train.chosen
     assert chosen == {"epoch": 0, "step": 0, name: pytest.approx(before)}
     assert same(weights(result), weights(probe, "probe"))
-    assert result.metrics["validation"]["accuracy"] == probe.metrics["validation"]["accuracy"]
+    assert result.metrics.validation.accuracy == probe.metrics.validation.accuracy
     err = capfd.readouterr().err
     assert "no epoch is as good on validation as the start, which is kept" in err and "--learning-rate" in err
 
 
 def test_it_holds_after_resume(probe, configure, tmp_path):
     options = {**DESTROYING, "from_": str(probe.model_dir), "output_dir": str(tmp_path / "tuned")}
-    first = run(configure(**options))
+    first = run_training(configure(**options))
     folder = first.output_dir / "finetune"
     (folder / "metrics.json").unlink()
     shutil.rmtree(folder / "model")
-    again = run(configure(**options, resume=True))
-    assert again.metrics["train"]["chosen"] == first.metrics["train"]["chosen"]
-    assert again.metrics["train"]["chosen"]["epoch"] == 0 and same(weights(again), weights(probe, "probe"))
+    again = run_training(configure(**options, resume=True))
+    assert again.metrics.train.chosen == first.metrics.train.chosen
+    assert again.metrics.train.chosen.epoch == 0 and same(weights(again), weights(probe, "probe"))
 
 
 def test_a_tie_goes_to_the_trained_epoch(probe, configure, tmp_path):
     options = {"stage": "finetune", "num_train_epochs": 1, "learning_rate": 0.0, "scheduler": "constant"}
     for metric in ("accuracy", "nll"):
         values = {"from_": str(probe.model_dir), "output_dir": str(tmp_path / metric), "selection_metric": metric}
-        result = run(configure(**options, **values))
-        assert result.metrics["train"]["chosen"]["epoch"] == 1
+        result = run_training(configure(**options, **values))
+        assert result.metrics.train.chosen.epoch == 1
 
 
 def test_a_start_with_a_new_head_counts_too(configure, monkeypatch):
@@ -99,9 +99,9 @@ def test_a_start_with_a_new_head_counts_too(configure, monkeypatch):
             self.model.classifier[1].bias[worst] = 1e4
         return {"epoch": 1.0, "step": 4}
 
-    result = run(configure(stage="finetune", num_train_epochs=1, selection_metric="nll"))
-    assert "a new head" in result.metrics["train"]["start"]
-    assert result.metrics["train"]["chosen"]["epoch"] == 0
+    result = run_training(configure(stage="finetune", num_train_epochs=1, selection_metric="nll"))
+    assert "a new head" in result.metrics.train.start
+    assert result.metrics.train.chosen.epoch == 0
     assert weights(result)["classifier.1.bias"].abs().max() < 1e3
 
 
@@ -120,15 +120,15 @@ def test_the_network_is_built_once_per_stage(configure, monkeypatch, tmp_path):
 
     monkeypatch.setattr(train, "build_model", counted("probe"))
     monkeypatch.setattr(starting_point, "build_model", counted("finetune"))
-    run(configure(stage="lpft", num_train_epochs=2, interpolate="auto"))
+    run_training(configure(stage="lpft", num_train_epochs=2, interpolate="auto"))
     assert built == ["probe", "finetune"]
-    run(configure(stage="finetune", num_train_epochs=1, output_dir=str(tmp_path / "alone")))
+    run_training(configure(stage="finetune", num_train_epochs=1, output_dir=str(tmp_path / "alone")))
     assert built == ["probe", "finetune", "finetune"]
 
 
 def test_no_trace_of_training_is_saved(configure):
     """The configuration that is saved differs from the start's by what the stage adds, and by nothing of Trainer's."""
-    result = run(configure(stage="lpft", num_train_epochs=1, gradient_checkpointing=True, unfreeze="stages.1"))
+    result = run_training(configure(stage="lpft", num_train_epochs=1, gradient_checkpointing=True, unfreeze="stages.1"))
     before, after = (
         json.loads((result.output_dir / stage / "model" / "config.json").read_text()) for stage in ("probe", "finetune")
     )

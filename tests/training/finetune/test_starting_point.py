@@ -6,12 +6,12 @@ import torch
 from safetensors.torch import load_file
 
 from hf_cifar.data.sources import load_source
-from hf_cifar.stages.train import run
+from hf_cifar.stages.train import run_training
 from hf_cifar.training.finetune.starting_point import find_start
 
 
 def test_a_probe_is_found_with_its_weights_and_head(configure):
-    probe = run(configure(num_train_epochs=2))
+    probe = run_training(configure(num_train_epochs=2))
     config = configure(stage="finetune")
     start = find_start(config, load_source(config.data).label_names)
     saved = load_file(probe.model_dir / "model.safetensors")

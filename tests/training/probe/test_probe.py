@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 from support.models import processor
 from transformers import AutoModelForImageClassification
 
+from hf_cifar.run.resolve import resolve
 from hf_cifar.config.parts import DataConfig
 from hf_cifar.config.run_config import RunConfig, nested
 from hf_cifar.data.images import LabeledImages
@@ -14,7 +15,7 @@ from hf_cifar.data.sources import load_source
 from hf_cifar.data.splits import make_splits
 from hf_cifar.errors import InputError
 from hf_cifar.models.build import build_model
-from hf_cifar.stages.train import run
+from hf_cifar.stages.train import run_training
 
 ONE_RATE = {"learning_rate": 0.05, "num_train_epochs": 3, "per_device_train_batch_size": 16}
 
@@ -49,7 +50,7 @@ def plain_loop(model_dir, image_folder, seed: int, rate: float, epochs: int, bat
 
 @pytest.mark.parametrize("features", ["online", "cached"])
 def test_ends_in_the_head_of_a_plain_loop(features, configure, tiny_model, image_folder):
-    result = run(configure(features=features, augment="none", seed=5, **ONE_RATE))
+    result = run_training(configure(features=features, augment="none", seed=5, **ONE_RATE))
     weight, bias = saved_head(result)
     expected_weight, expected_bias = plain_loop(tiny_model, image_folder, 5, 0.05, 3, 16)
     assert expected_weight.abs().max() > 0.01, "a head that stays at zero proves nothing"
@@ -59,9 +60,9 @@ def test_ends_in_the_head_of_a_plain_loop(features, configure, tiny_model, image
 
 def test_a_grid_trains_each_head_as_if_it_were_alone(configure, tmp_path):
     rates = [0.0001, 0.05, 100.0]
-    grid = run(configure(learning_rates=rates))
-    chosen = grid.metrics["train"]["chosen"]["learning_rate"]
-    alone = run(configure(learning_rates=[chosen], output_dir=str(tmp_path / "alone")))
+    grid = run_training(configure(learning_rates=rates))
+    chosen = grid.metrics.train.chosen.learning_rate
+    alone = run_training(configure(learning_rates=[chosen], output_dir=str(tmp_path / "alone")))
     for ours, theirs in zip(saved_head(grid), saved_head(alone), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -72,7 +73,7 @@ def test_a_grid_trains_each_head_as_if_it_were_alone(configure, tmp_path):
     ids=["cached", "online", "lbfgs"],
 )
 def test_backbone_is_bit_identical_to_the_pretrained_one(how, configure, tiny_model):
-    result = run(configure(**how))
+    result = run_training(configure(**how))
     before, after = (
         load_file(tiny_model / "model.safetensors"),
         load_file(result.model_dir / "model.safetensors"),
@@ -89,7 +90,7 @@ def test_model_answers_what_the_predictions_say(solver, configure, image_folder)
     import pyarrow.parquet as pq
     from transformers import AutoImageProcessor
 
-    result = run(configure(solver=solver))
+    result = run_training(configure(solver=solver))
     model = AutoModelForImageClassification.from_pretrained(result.model_dir)
     saved = AutoImageProcessor.from_pretrained(result.model_dir)
     table = pq.read_table(result.output_dir / "probe" / "predictions.parquet").to_pydict()
@@ -103,16 +104,16 @@ def test_model_answers_what_the_predictions_say(solver, configure, image_folder)
 
 
 def test_augmentation_changes_what_online_features_see(configure, tmp_path):
-    plain = run(configure(features="online", augment="none", **ONE_RATE))
-    augmented = run(configure(features="online", output_dir=str(tmp_path / "augmented"), **ONE_RATE))
-    assert augmented.metrics["train"]["augmentation"] == "standard"
+    plain = run_training(configure(features="online", augment="none", **ONE_RATE))
+    augmented = run_training(configure(features="online", output_dir=str(tmp_path / "augmented"), **ONE_RATE))
+    assert augmented.metrics.train.augmentation == "standard"
     assert not torch.equal(saved_head(plain)[0], saved_head(augmented)[0])
 
 
 @pytest.mark.parametrize("solver", ["trainer", "lbfgs"])
 def test_the_test_split_chooses_nothing(solver, configure, tmp_path, monkeypatch):
     """With other labels on the test images the same head is kept, from the same grid."""
-    honest = run(configure(solver=solver))
+    honest = run_training(configure(solver=solver))
     targets = LabeledImages.targets.fget
 
     def shifted(self):
@@ -120,10 +121,10 @@ def test_the_test_split_chooses_nothing(solver, configure, tmp_path, monkeypatch
         return (found + 1) % 3 if self.name == "test" else found
 
     monkeypatch.setattr(LabeledImages, "targets", property(shifted))
-    misled = run(configure(solver=solver, output_dir=str(tmp_path / "misled")))
-    assert misled.metrics["test"]["accuracy"] != honest.metrics["test"]["accuracy"]
-    assert misled.metrics["validation"] == honest.metrics["validation"]
-    assert misled.metrics["train"]["chosen"] == honest.metrics["train"]["chosen"]
+    misled = run_training(configure(solver=solver, output_dir=str(tmp_path / "misled")))
+    assert misled.metrics.test.accuracy != honest.metrics.test.accuracy
+    assert misled.metrics.validation == honest.metrics.validation
+    assert misled.metrics.train.chosen == honest.metrics.train.chosen
     assert all(torch.equal(a, b) for a, b in zip(saved_head(honest), saved_head(misled), strict=True))
 
 
@@ -131,29 +132,29 @@ def test_the_grid_keeps_the_head_that_is_best_on_validation(configure):
     """One rate learns nothing, one learns, and the kept one is the one that history says is best."""
     import pandas
 
-    result = run(configure(learning_rates=[1e-9, 0.05]))
+    result = run_training(configure(learning_rates=[1e-9, 0.05]))
     history = pandas.read_csv(result.output_dir / "probe" / "history.csv")
     assert len(history) == 3 and history["loss"].notna().all()
     assert {"epoch", "step", "learning_rate/0.05", "validation_accuracy/0.05"} <= set(history.columns)
     last = history.iloc[-1]
     best = max((last[f"validation_accuracy/{rate:g}"], rate) for rate in (1e-9, 0.05))
-    assert best[1] == 0.05 == result.metrics["train"]["chosen"]["learning_rate"]
-    assert result.metrics["validation"]["accuracy"] == pytest.approx(best[0])
+    assert best[1] == 0.05 == result.metrics.train.chosen.learning_rate
+    assert result.metrics.validation.accuracy == pytest.approx(best[0])
 
 
 def test_a_head_that_diverges_leaves_the_grid_its_others(configure, tmp_path):
     """Also through a checkpoint: the sum of the losses is no number from then on."""
-    grid = run(configure(learning_rates=[0.05, 1e38], num_train_epochs=4))
-    alone = run(configure(learning_rates=[0.05], num_train_epochs=4, output_dir=str(tmp_path / "alone")))
-    assert grid.metrics["train"]["chosen"]["learning_rate"] == 0.05
+    grid = run_training(configure(learning_rates=[0.05, 1e38], num_train_epochs=4))
+    alone = run_training(configure(learning_rates=[0.05], num_train_epochs=4, output_dir=str(tmp_path / "alone")))
+    assert grid.metrics.train.chosen.learning_rate == 0.05
     for ours, theirs in zip(saved_head(grid), saved_head(alone), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
 def test_both_solvers_learn_the_colours(configure, tmp_path):
     for solver in ("trainer", "lbfgs"):
-        result = run(configure(solver=solver, num_train_epochs=20, output_dir=str(tmp_path / solver)))
-        assert result.metrics["test"]["accuracy"] > 0.8
+        result = run_training(configure(solver=solver, num_train_epochs=20, output_dir=str(tmp_path / solver)))
+        assert result.metrics.test.accuracy > 0.8
 
 
 def test_weights_of_a_torchvision_model_go_through_the_whole_probe(configure, tmp_path):
@@ -162,7 +163,7 @@ def test_weights_of_a_torchvision_model_go_through_the_whole_probe(configure, tm
     torch.manual_seed(0)
     network = torchvision.models.resnet18(num_classes=11)
     torch.save(network.state_dict(), tmp_path / "w.pth")
-    result = run(configure(model="resnet18", weights=str(tmp_path / "w.pth"), image_size=32))
+    result = run_training(configure(model="resnet18", weights=str(tmp_path / "w.pth"), image_size=32))
     state = load_file(result.model_dir / "model.safetensors")
     assert torch.equal(
         state["resnet.encoder.stages.3.layers.1.layer.1.convolution.weight"], network.layer4[1].conv2.weight
@@ -176,7 +177,7 @@ def test_normalisation_of_the_dataset_is_the_same_everywhere_and_warned_of(confi
     from hf_cifar.data.transforms import dataset_statistics
 
     config = configure(normalization="dataset")
-    result = run(config)
+    result = run_training(config)
     splits = make_splits(load_source(config.data), config.data, config.seed)
     mean, std = dataset_statistics(splits.train, "colours", config.seed)
     saved = json.loads((result.model_dir / "preprocessor_config.json").read_text())
@@ -186,19 +187,19 @@ def test_normalisation_of_the_dataset_is_the_same_everywhere_and_warned_of(confi
 
 def test_training_arguments_are_checked(configure):
     with pytest.raises(InputError, match=r"unknown training argument 'learing_rate': did you mean 'learning_rate'"):
-        run(configure(learing_rate=0.1))
+        run_training(configure(learing_rate=0.1))
     with pytest.raises(InputError, match="--remove-unused-columns cannot be set"):
-        run(configure(remove_unused_columns=True))
+        run_training(configure(remove_unused_columns=True))
 
 
 def test_repeating_from_run_yaml_gives_identical_metrics(configure, tmp_path):
     from hf_cifar.config.recipes import read_yaml
 
-    first = run(configure(seed=3, max_train_samples=30, features="online"))
+    first = run_training(configure(seed=3, max_train_samples=30, features="online"))
     values = read_yaml(first.output_dir / "run.yaml")
-    again = run(RunConfig.build(values, nested({"output_dir": str(tmp_path / "again")})))
+    again = run_training(resolve(nested({"output_dir": str(tmp_path / "again")}), values))
     for part in ("test", "validation", "dataset"):
-        assert again.metrics[part] == first.metrics[part]
+        assert getattr(again.metrics, part) == getattr(first.metrics, part)
     assert all(torch.equal(a, b) for a, b in zip(saved_head(first), saved_head(again), strict=True))
 
 
