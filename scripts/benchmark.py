@@ -19,7 +19,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from hf_cifar.config.locate import Location
+
 ROUNDS = 5
+# A network and random weights, as `build_model` takes them.
+RESNET18 = (Location("torchvision", "resnet18"), Location("none", "none"))
 EPOCHS = 20
 BATCH = 64
 MEMORY = """
@@ -50,7 +54,7 @@ def setting(dataset: str, count: int, size: int) -> tuple[Any, Any, Any]:
     """Some training images of a dataset, a ResNet-18 with random weights, and a processor of `size` pixels."""
     import numpy as np
 
-    from hf_cifar.config.parts import DataConfig, ModelConfig
+    from hf_cifar.config.parts import DataConfig
     from hf_cifar.data.sources import load_source
     from hf_cifar.models.build import build_model
     from hf_cifar.models.processors import fit_processor
@@ -58,7 +62,7 @@ def setting(dataset: str, count: int, size: int) -> tuple[Any, Any, Any]:
     source = load_source(DataConfig(dataset=dataset))
     images = source.splits["train"]
     images = images.select(np.arange(min(count, len(images))))
-    built = build_model(ModelConfig(weights="none"), source.label_names, seed=0)
+    built = build_model(*RESNET18, None, source.label_names, seed=0)
     return images, built.model.eval(), fit_processor(built.processor, size, None)
 
 
@@ -190,11 +194,10 @@ def fine_tuning(count: int) -> list[dict[str, Any]]:
     import torch
     from transformers import TrainerCallback
 
-    from hf_cifar.config.parts import ModelConfig
     from hf_cifar.data.loader import take
-    from hf_cifar.run.resolve import request_for
     from hf_cifar.models.anatomy import layer_groups
     from hf_cifar.models.build import build_model
+    from hf_cifar.run.resolve import request_for
     from hf_cifar.run.stage_folder import StageFolder
     from hf_cifar.training.callbacks import EpochCallback
     from hf_cifar.training.finetune.finetune import finetune_arguments
@@ -206,7 +209,7 @@ def fine_tuning(count: int) -> list[dict[str, Any]]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pixels = torch.randn(BATCH, 3, 64, 64, device=device)
     labels = torch.arange(count) % 10
-    built = build_model(ModelConfig(weights="none"), [str(number) for number in range(10)], seed=0)
+    built = build_model(*RESNET18, None, [str(number) for number in range(10)], seed=0)
     model = on_device(built.model, device)
     freeze_statistics(model)
     ours: list[float] = []

@@ -11,10 +11,10 @@ from support.images import SHARED
 from transformers import pipeline
 
 from hf_cifar.config.parts import DataConfig
-from hf_cifar.run.resolve import request_for
 from hf_cifar.data.sources import load_source
 from hf_cifar.data.splits import make_splits
 from hf_cifar.models.build import build_model, fit_processor
+from hf_cifar.run.resolve import request_for
 from hf_cifar.stages.train import run_training
 from hf_cifar.training.probe.features import FeatureCache
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from transformers import pipeline
 
 import hf_cifar
-from hf_cifar import Experiment, InputError, RunConfig
+from hf_cifar import Experiment, InputError
 from hf_cifar.run import resolve
 
 TRAINING = ("--num-train-epochs", 2, "--train-batch-size", 16, "--learning-rate", 0.01)

@@ -26,12 +26,14 @@ class Source:
 
     Attributes:
         name: as outputs call it: a Hub id, a folder's name, or "digits (scikit-learn)".
+        kind: hub, folder or bundled.
         revision: the commit of a Hub dataset.
         splits: some of train, validation and test; for training, train is there.
         label_names: one for each class; labels of every split are indices into them.
     """
 
     name: str
+    kind: str
     revision: str | None
     splits: dict[str, LabeledImages]
     label_names: list[str]
@@ -62,7 +64,7 @@ def load_source(config: DataConfig, for_training: bool = True) -> Source:
         digests = {split: _digest([name, revision, config.dataset_config, split]) for split in tables}
     if for_training and "train" not in tables:
         raise InputError(f"--dataset {config.dataset} has no train split, only {', '.join(tables)}")
-    source = Source(name, revision, *_labelled(tables, digests, config))
+    source = Source(name, location.kind, revision, *_labelled(tables, digests, config))
     if for_training and len(set(source.splits["train"].labels.tolist())) < 2:
         raise InputError(f"{name} has only one class in train: a classifier needs at least two")
     return source

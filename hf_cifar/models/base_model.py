@@ -1,12 +1,13 @@
 """Find the published model that weights derive from: a model card's base model."""
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from hf_cifar.config.locate import Location
+from hf_cifar.errors import InputError
 from hf_cifar.run.stage_folder import StageFolder
+from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.utils.network import is_hub_id, split_revision
 
 CARD_FILE = "README.md"
@@ -33,12 +34,15 @@ def base_model_of(location: Location, arch: str | None = None) -> str | None:
     if location.kind != "folder":
         return None
     metrics = metrics_beside(location.name)
-    return metrics["base_model"] if "base_model" in metrics else _of_card(Path(location.name) / CARD_FILE)
+    return metrics.base_model if metrics is not None else _of_card(Path(location.name) / CARD_FILE)
 
 
-def metrics_beside(model: str) -> dict[str, Any]:
-    """Return the metrics of the stage that saved a model; empty if it was saved by another program."""
-    return StageFolder(Path(model).expanduser().parent).done() or {}
+def metrics_beside(model: str) -> StageMetrics | None:
+    """Return the metrics of the stage that saved a model; None if it was saved by another program."""
+    try:
+        return StageFolder(Path(model).expanduser().parent).read_metrics()
+    except InputError:
+        return None  # a file of that name which another program wrote
 
 
 def _of_card(card: Path) -> str | None:

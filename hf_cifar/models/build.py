@@ -9,8 +9,7 @@ import torchvision
 from torch import nn
 from transformers import PreTrainedModel, ViTImageProcessor
 
-from hf_cifar.config.locate import DEFAULT_WEIGHTS, Location, locate_model, locate_weights
-from hf_cifar.config.parts import ModelConfig
+from hf_cifar.config.locate import DEFAULT_WEIGHTS, Location, locate_weights
 from hf_cifar.errors import InputError, unknown_name
 from hf_cifar.models.anatomy import architecture, group_backbone, head_names, knows_head, layer_groups
 from hf_cifar.models.base_model import base_model_of
@@ -20,6 +19,7 @@ from hf_cifar.models.processors import PROCESSOR_FILE, fit_processor, output_siz
 from hf_cifar.models.resize import resized
 from hf_cifar.models.resnet import TorchvisionResNetConfig, TorchvisionResNetForImageClassification
 from hf_cifar.models.weights import load_checked, read_weights
+from hf_cifar.run.origins import WeightsKind, WeightsOrigin
 from hf_cifar.utils.random_state import seeded_cpu
 
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
@@ -50,7 +50,7 @@ class BuiltModel:
         model: float32, with the dataset's labels and for the requested image size; its head is random unless the
             weights have one of as many classes.
         processor: a `transformers` image processor; `fit_processor` adapts it to the run.
-        origin: of the weights, in words.
+        origin: of the weights.
         base_model: the Hub id of the model that the weights derive from; None if there is none.
         probe_fault: why the model cannot be probed; None if it can.
         unused: whether it has parameters without influence on the logits; determined with several processes only.
@@ -59,18 +59,22 @@ class BuiltModel:
 
     model: PreTrainedModel
     processor: Any
-    origin: str
+    origin: WeightsOrigin
     base_model: str | None = None
     probe_fault: str | None = None
     unused: bool = False
     remarks: tuple[str, ...] = ()
 
 
-def build_model(config: ModelConfig, label_names: list[str], seed: int) -> BuiltModel:
-    """Build the network that `config` names, load and check its weights, and pass random images through it.
+def build_model(
+    model: Location, weights: Location | None, image_size: int | None, label_names: list[str], seed: int
+) -> BuiltModel:
+    """Build a network, load and check its weights, and pass random images through it.
 
     Args:
-        config: names of model and weights, and the size of the images.
+        model: a saved model, or the name of one of torchvision's networks.
+        weights: for that network; None for those of a saved model, or torchvision's default.
+        image_size: side of the images, in pixels; None for that of the weights' image processor.
         label_names: of the dataset; they go into the model's configuration.
         seed: of the random weights.
 
@@ -78,20 +82,18 @@ def build_model(config: ModelConfig, label_names: list[str], seed: int) -> Built
         InputError: a name that does not exist, weights of another architecture, an image size that the network does
             not take, or no network.
     """
-    location = locate_model(config.model)
-    weights = locate_weights(config.weights) if config.weights else None
     labels: dict[str, Any] = {
         "id2label": dict(enumerate(label_names)),
         "label2id": {name: index for index, name in enumerate(label_names)},
     }
     # Building a model must not change any later draw of the run.
     with seeded_cpu(seed):
-        if location.kind == "torchvision":
-            return _torchvision(location.name, weights or locate_weights(DEFAULT_WEIGHTS), labels)
-        built = _native(location, weights, labels)
-        if config.image_size is not None:
-            built = replace(built, model=resized(built.model.eval(), config.image_size))
-        return _checked(built, output_size(fit_processor(built.processor, config.image_size, None)))
+        if model.kind == "torchvision":
+            return _torchvision(model.name, weights or locate_weights(DEFAULT_WEIGHTS), labels)
+        built = _native(model, weights, labels)
+        if image_size is not None:
+            built = replace(built, model=resized(built.model.eval(), image_size))
+        return _checked(built, output_size(fit_processor(built.processor, image_size, None)))
 
 
 def _checked(built: BuiltModel, size: tuple[int, int]) -> BuiltModel:
@@ -116,18 +118,21 @@ def _torchvision(arch: str, weights: Location, labels: dict[str, Any]) -> BuiltM
     model = TorchvisionResNetForImageClassification(TorchvisionResNetConfig(arch=arch, **labels))
     processor = _imagenet_processor()
     if weights.kind == "none":
-        return BuiltModel(model, processor, f"torchvision {arch}, random weights")
+        return BuiltModel(model, processor, WeightsOrigin(WeightsKind.RANDOM, f"torchvision {arch}"))
     if weights.kind == "torchvision":
-        state, origin = _download(arch, weights.name), f"torchvision {arch}, {weights.name}"
+        state = _download(arch, weights.name)
+        origin = WeightsOrigin(WeightsKind.TORCHVISION, f"torchvision {arch}", weights.name)
     elif weights.kind == "hub":
         title = f"--weights {weights.full_name}"
         native, info = load_classifier(weights, title=title)
         _check_loaded(native, info, title)
         processor = load_processor(weights, title)
-        state, origin = native.state_dict(), weights.full_name
+        state = native.state_dict()
+        origin = WeightsOrigin(WeightsKind.HUB, weights.name, weights.name, weights.revision)
     else:
         path = Path(weights.name)
-        state, origin = read_weights(path), f"{arch} weights from {path.name}"
+        state = read_weights(path)
+        origin = WeightsOrigin(WeightsKind(weights.kind), arch, path.name)
         if (path / PROCESSOR_FILE).is_file():
             processor = load_processor(weights, f"--weights {weights.name}")
     # After the model is built: post_init would wipe what was loaded before it.
@@ -144,16 +149,25 @@ def _native(location: Location, weights: Location | None, labels: dict[str, Any]
         _check_loaded(model, info, location.full_name)
     else:
         model = new_classifier(config, title)
-    origin = Path(location.name).name if location.kind == "folder" else location.full_name
+    origin = _origin(location)
     if weights is None:
         return BuiltModel(model, processor, origin, base_model_of(location))
     if weights.kind == "none":
-        return BuiltModel(model, processor, f"{origin}, random weights")
+        return BuiltModel(model, processor, WeightsOrigin(WeightsKind.RANDOM, origin.architecture))
     if weights.kind not in ("file", "folder"):
         raise InputError(f"--weights {weights.name} with --model {location.name}: give a file, a folder or none")
     model, info = with_weights(model, read_weights(Path(weights.name)))
     _check_loaded(model, info, f"--weights {weights.name}")
-    return BuiltModel(model, processor, f"{origin}, weights from {Path(weights.name).name}", base_model_of(weights))
+    origin = WeightsOrigin(WeightsKind(weights.kind), origin.architecture, Path(weights.name).name)
+    return BuiltModel(model, processor, origin, base_model_of(weights))
+
+
+def _origin(location: Location) -> WeightsOrigin:
+    """Return where the weights of a saved model come from."""
+    if location.kind == "hub":
+        return WeightsOrigin(WeightsKind.HUB, location.name, location.name, location.revision)
+    name = Path(location.name).name
+    return WeightsOrigin(WeightsKind.BUNDLED if location.is_bundled else WeightsKind.FOLDER, name, name)
 
 
 def _labelled(config: Any, labels: dict[str, Any]) -> Any:

@@ -1,9 +1,7 @@
 """The folder of a stage: what it holds, by name. Light: it knows no model and no data."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hf_cifar.run.stage_metrics import StageMetrics
 
@@ -82,7 +80,3 @@ class StageFolder:
             InputError: the file is damaged.
         """
         return StageMetrics.read(self.metrics) if self.metrics.is_file() else None
-
-    def done(self) -> dict[str, Any] | None:
-        """The metrics of a stage that is done, or None."""
-        return json.loads(self.metrics.read_text()) if self.metrics.is_file() else None

@@ -37,7 +37,7 @@ def describe_split(origin: SplitOrigin) -> str:
             SplitKind.UNSEEN: "every image of the dataset that the model was not trained on",
         }[origin.kind]
     if origin.substitute:
-        words += "; it has no test split"
+        words += "; the dataset has no test split"
     if origin.limit is not None:
         words += f"; {origin.limit:,} of its images, stratified, seed {origin.limit_seed}"
     return words

@@ -8,6 +8,7 @@ from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import Source
 from hf_cifar.data.splits import make_splits, stratified_choice
 from hf_cifar.errors import InputError
+from hf_cifar.run.origins import SplitKind, SplitOrigin
 
 
 def source(**labels) -> Source:
@@ -15,7 +16,7 @@ def source(**labels) -> Source:
         name: LabeledImages(name, None, np.array(values), np.arange(len(values)), name)
         for name, values in labels.items()
     }
-    return Source("made up", None, splits, ["a", "b", "c"])
+    return Source("made up", "folder", None, splits, ["a", "b", "c"])
 
 
 UNEVEN = [0] * 100 + [1] * 40 + [2] * 10
@@ -26,7 +27,7 @@ def test_validation_is_a_tenth_of_every_class_and_apart_from_train():
     assert np.bincount(parts.validation.targets).tolist() == [10, 4, 1]
     assert sorted([*parts.train.index, *parts.validation.index]) == list(range(150))
     assert parts.test.index.tolist() == [0, 1, 2]
-    assert "10% of train, held out by seed 0" in parts.origin["validation"]
+    assert parts.origin["validation"] == SplitOrigin(SplitKind.HELD_OUT, "train", 0.1, 0)
 
 
 def test_seed_rules_validation_but_not_a_test_part_that_had_to_be_held_out():
@@ -37,7 +38,7 @@ def test_seed_rules_validation_but_not_a_test_part_that_had_to_be_held_out():
     assert np.bincount(one.test.targets).tolist() == [20, 8, 2]
     together = np.concatenate([images.index for images in one.parts().values()])
     assert len(set(together.tolist())) == len(together) == 150
-    assert "no test split" in one.origin["test"]
+    assert one.origin["test"] == SplitOrigin(SplitKind.HELD_OUT, "train", 0.2, 0, substitute=True)
 
 
 def test_published_validation_is_used_as_it_is():
@@ -49,7 +50,7 @@ def test_published_validation_serves_as_test_where_there_is_none():
     parts = make_splits(source(train=UNEVEN, validation=[0, 1, 2]), DataConfig(), seed=0)
     assert parts.test.name == "validation" and len(parts.test) == 3
     assert parts.validation.name == "train" and len(parts.validation) == 15
-    assert "it has no test split" in parts.origin["test"]
+    assert parts.origin["test"] == SplitOrigin(SplitKind.PUBLISHED, "validation", substitute=True)
 
 
 def test_limits_are_stratified_and_each():
@@ -58,7 +59,7 @@ def test_limits_are_stratified_and_each():
     assert np.bincount(parts.train.targets).tolist() == [20, 8, 2]
     assert np.bincount(parts.validation.targets).tolist() == [10, 4, 1]
     assert np.bincount(parts.test.targets).tolist() == [10, 4, 1]
-    assert "15 of its images" in parts.origin["test"]
+    assert parts.origin["test"].limit == 15
 
 
 def test_no_class_leaves_train():

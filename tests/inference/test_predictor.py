@@ -14,11 +14,11 @@ from PIL import Image
 from support.models import processor, tiny_resnet
 from transformers import ConvNextImageProcessor, ViTImageProcessor, pipeline
 
-from hf_cifar.run.resolve import request_for
 from hf_cifar.errors import InputError
 from hf_cifar.inference import image_reading
 from hf_cifar.inference import predictor as inference
 from hf_cifar.inference.predictor import Predictor, read_image
+from hf_cifar.run.resolve import request_for
 from hf_cifar.stages.predict import run_prediction
 
 NAMES = ["ant", "bee", "crow", "dög", "elk"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from support.families import FAMILIES
-from support.models import tiny_resnet
+from support.models import build, tiny_resnet
 
 from hf_cifar.config.parts import ModelConfig
 from hf_cifar.errors import InputError
@@ -16,7 +16,6 @@ from hf_cifar.models.anatomy import (
     layers_outside,
     pooled_features,
 )
-from hf_cifar.models.build import build_model
 
 TORCHVISION = "torchvision"
 
@@ -24,7 +23,7 @@ TORCHVISION = "torchvision"
 def make(family: str):
     """The family's tiny model, and the side of its images."""
     if family == TORCHVISION:
-        model = build_model(ModelConfig(weights="none"), ["a", "b"], 0).model.eval()
+        model = build(ModelConfig(weights="none"), ["a", "b"], 0).model.eval()
         return model, 32
     return FAMILIES[family].make(), FAMILIES[family].size
 

@@ -10,19 +10,17 @@ import torch
 import transformers
 from PIL import Image
 from support.families import FAMILIES, LABELS
-from support.models import processor
+from support.models import build, processor
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel, pipeline
 from transformers.modeling_outputs import ImageClassifierOutput
 
-from hf_cifar.run.resolve import request_for, resolve
 from hf_cifar.config.parts import ModelConfig
-from hf_cifar.config.run_config import RunConfig, nested
 from hf_cifar.data.transforms import Transform
 from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import head, head_names, layer_groups
-from hf_cifar.models.build import build_model
 from hf_cifar.models.processors import fit_processor, own_statistics
+from hf_cifar.run.resolve import request_for
 from hf_cifar.stages.train import run_training
 from hf_cifar.training.freezing import freeze
 from hf_cifar.training.probe.heads import HeadGrid, OnlineProbe
@@ -85,12 +83,12 @@ def strange(tmp_path):
     return save
 
 
-def build(folder, **values):
-    return build_model(ModelConfig(model=str(folder), **values), ["blue", "green", "red"], seed=0)
+def build_folder(folder, **values):
+    return build(ModelConfig(model=str(folder), **values), ["blue", "green", "red"], seed=0)
 
 
 def test_of_an_unknown_family_the_last_linear_layer_is_the_head_and_that_is_said(strange):
-    built = build(strange("plain"))
+    built = build_folder(strange("plain"))
     assert head_names(built.model) == ["answer.out"]
     assert built.probe_fault is None
     assert built.remarks == (
@@ -100,7 +98,7 @@ def test_of_an_unknown_family_the_last_linear_layer_is_the_head_and_that_is_said
 
 
 def test_layers_that_run_in_another_order_are_one_group(strange, configure, capsys):
-    built = build(strange("backwards"))
+    built = build_folder(strange("backwards"))
     assert [group.layers for group in layer_groups(built.model)] == [
         ["stem", "blocks.0", "blocks.1", "blocks.2"],
         ["answer.out"],
@@ -137,7 +135,7 @@ def test_a_head_of_zeros_proves_nothing(strange):
     nn.init.zeros_(model.answer["out"].weight)
     nn.init.zeros_(model.answer["out"].bias)
     model.save_pretrained(folder)
-    built = build_model(ModelConfig(model=str(folder)), list(LABELS.values()), seed=0)
+    built = build(ModelConfig(model=str(folder)), list(LABELS.values()), seed=0)
     assert not head(built.model).weight.any() and built.probe_fault
 
 
@@ -147,21 +145,21 @@ def test_what_is_no_classifier_of_pixels_is_refused(tmp_path):
     transformers.PPLCNetForImageClassification(config).save_pretrained(tmp_path / "without-logits")
     processor(32).save_pretrained(tmp_path / "without-logits")
     with pytest.raises(InputError, match=r"PPLCNetForImageClassification does not work .*and no logits"):
-        build(tmp_path / "without-logits")
+        build_folder(tmp_path / "without-logits")
     config = transformers.ImageGPTConfig(n_embd=8, n_layer=1, n_head=2, vocab_size=9, n_positions=16)
     transformers.ImageGPTForImageClassification(config).save_pretrained(tmp_path / "of-colours")
     clusters = np.random.default_rng(0).uniform(-1, 1, (8, 3)).tolist()
     colours = transformers.ImageGPTImageProcessor(clusters=clusters, size={"height": 4, "width": 4})
     colours.save_pretrained(tmp_path / "of-colours")
     with pytest.raises(InputError, match=r"ImageGPTImageProcessor.* makes input_ids of an image, not pixel_values"):
-        build(tmp_path / "of-colours")
+        build_folder(tmp_path / "of-colours")
 
 
 def test_a_processor_that_does_not_fit_its_model_is_refused(tmp_path):
     FAMILIES["vit"].save(tmp_path)
     processor(40).save_pretrained(tmp_path)
     with pytest.raises(InputError, match=r"ViTForImageClassification does not work on images of 40 x 40 pixels"):
-        build(tmp_path)
+        build_folder(tmp_path)
 
 
 def test_trying_a_model_leaves_it_and_the_generator_as_they_were(tmp_path):
@@ -169,7 +167,7 @@ def test_trying_a_model_leaves_it_and_the_generator_as_they_were(tmp_path):
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    model = build_model(ModelConfig(model=str(tmp_path)), list(LABELS.values()), 0).model
+    model = build(ModelConfig(model=str(tmp_path)), list(LABELS.values()), 0).model
     assert torch.equal(torch.rand(2), expected)
     assert all(torch.equal(tensor, original[name]) for name, tensor in model.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
@@ -199,7 +197,7 @@ def test_dropout_and_stochastic_depth_are_off_in_a_frozen_backbone(family):
 
 def test_dropout_that_leaves_hardly_anything_is_named(tmp_path):
     FAMILIES["mobilenet-v1"].save(tmp_path, classifier_dropout_prob=0.999)
-    assert "has a dropout of 0.999" in build(tmp_path).remarks[0]
+    assert "has a dropout of 0.999" in build_folder(tmp_path).remarks[0]
 
 
 class TestTimm:

@@ -15,9 +15,9 @@ from support.families import FAMILIES
 from support.images import write_images
 from transformers import AutoModelForImageClassification, pipeline
 
-from hf_cifar.run.resolve import resolve
-from hf_cifar.config.run_config import RunConfig, nested
+from hf_cifar.config.run_config import nested
 from hf_cifar.models.anatomy import head_names
+from hf_cifar.run.resolve import resolve
 from hf_cifar.stages import train
 from hf_cifar.stages.train import run_training
 

@@ -11,18 +11,18 @@ from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from support.families import FAMILIES, SIZE, VIT
-from support.models import processor
+from support.models import build, processor
 from transformers import ViTConfig, ViTForImageClassification, ViTModel, pipeline
 
-from hf_cifar.run.wording import describe_weights
-from hf_cifar.run.resolve import request_for, resolve
 from hf_cifar.config.locate import locate_checkpoint, locate_model, locate_start, locate_weights
-from hf_cifar.config.run_config import RunConfig, nested
+from hf_cifar.config.parts import ModelConfig
+from hf_cifar.config.run_config import nested
 from hf_cifar.errors import InputError
 from hf_cifar.models.base_model import base_model_of
-from hf_cifar.models.build import build_model
 from hf_cifar.models.native import save, to_native
 from hf_cifar.models.processors import fit_processor
+from hf_cifar.run.resolve import request_for, resolve
+from hf_cifar.run.wording import describe_weights
 from hf_cifar.stages.train import run_training
 from hf_cifar.training.finetune.starting_point import find_start
 
@@ -49,7 +49,7 @@ def publish():
 
 
 def model_config(**values):
-    return RunConfig.build(nested(values)).model
+    return ModelConfig(**values)
 
 
 def in21k(folder: Path, seed: int = 0, **changes) -> ViTModel:
@@ -67,13 +67,13 @@ def test_vit_base_is_loaded_whole_and_its_pooler_left_out(publish, tmp_path):
     assert {"pooler.dense.weight", "encoder.layer.0.attention.attention.query.weight"} <= set(
         load_file(tmp_path / "model.safetensors")
     )
-    built = build_model(model_config(model="vit-base"), CIFAR10, seed=0)
+    built = build(model_config(model="vit-base"), CIFAR10, seed=0)
     assert type(built.model) is ViTForImageClassification
     state = original.state_dict()
     ours = built.model.vit.state_dict()
     assert ours and all(torch.equal(tensor, state[name]) for name, tensor in ours.items())
     assert built.model.classifier.out_features == 10 and built.model.config.id2label[3] == "cat"
-    assert (built.origin, built.base_model) == (IN21K, IN21K)
+    assert (describe_weights(built.origin), built.base_model) == (IN21K, IN21K)
     assert built.probe_fault is None and built.remarks == ()
 
 
@@ -96,23 +96,23 @@ def test_a_revision_is_loaded_named_and_left_out_of_the_base_model(revision, pub
     main, other = in21k(tmp_path / "1", seed=1), in21k(tmp_path / "2", seed=2)
     publish("user/vit", tmp_path / "1")
     publish("user/vit", tmp_path / "2", "v2")
-    plain = build_model(model_config(model="user/vit"), CIFAR10, 0)
-    built = build_model(model_config(model=f"user/vit@{revision}"), CIFAR10, 0)
+    plain = build(model_config(model="user/vit"), CIFAR10, 0)
+    built = build(model_config(model=f"user/vit@{revision}"), CIFAR10, 0)
     for found, expected in ((plain, main), (built, other)):
         assert torch.equal(found.model.vit.embeddings.cls_token, expected.embeddings.cls_token)
-    assert (built.origin, built.base_model) == (f"user/vit@{revision}", "user/vit")
+    assert (describe_weights(built.origin), built.base_model) == (f"user/vit@{revision}", "user/vit")
     with pytest.raises(InputError, match="--model user/vit@v3 cannot be loaded"):
-        build_model(model_config(model="user/vit@v3"), CIFAR10, 0)
+        build(model_config(model="user/vit@v3"), CIFAR10, 0)
 
 
 def test_weights_of_a_revision_go_into_torchvisions_network(publish, tmp_path):
-    native = to_native(build_model(model_config(model="resnet18", weights="none"), ["a", "b"], 5).model)
+    native = to_native(build(model_config(model="resnet18", weights="none"), ["a", "b"], 5).model)
     native.save_pretrained(tmp_path)
     processor(SIZE).save_pretrained(tmp_path)
     publish("user/resnet", tmp_path, "v2")
-    built = build_model(model_config(model="resnet18", weights="user/resnet@v2"), ["a", "b", "c"], 0)
+    built = build(model_config(model="resnet18", weights="user/resnet@v2"), ["a", "b", "c"], 0)
     assert torch.equal(built.model.network.conv1.weight, native.resnet.embedder.embedder.convolution.weight)
-    assert (built.origin, built.base_model) == ("user/resnet@v2", "user/resnet")
+    assert (describe_weights(built.origin), built.base_model) == ("user/resnet@v2", "user/resnet")
 
 
 def test_a_fine_tuned_vit_goes_on_with_its_own_head_only_for_its_own_labels(publish, tmp_path):
@@ -147,15 +147,15 @@ def test_what_a_checkpoint_lacks_or_has_too_much(change, message, tmp_path):
     change(state)
     save_file(state, file, metadata={"format": "pt"})
     if message is None:
-        build_model(model_config(model=str(tmp_path)), CIFAR10, 0)
+        build(model_config(model=str(tmp_path)), CIFAR10, 0)
     else:
         with pytest.raises(InputError, match=message):
-            build_model(model_config(model=str(tmp_path)), CIFAR10, 0)
+            build(model_config(model=str(tmp_path)), CIFAR10, 0)
 
 
 def test_a_model_of_timm_that_was_saved_here_opens_from_the_hub(publish, tmp_path):
     FAMILIES["timm-vit"].save(tmp_path / "published")
-    built = build_model(model_config(model=str(tmp_path / "published")), ["a", "b", "c"], 0)
+    built = build(model_config(model=str(tmp_path / "published")), ["a", "b", "c"], 0)
     save(built.model, fit_processor(built.processor, None, ([0.1] * 3, [0.3] * 3)), tmp_path / "model")
     publish("user/timm-vit", tmp_path / "model")
     classify = pipeline("image-classification", model="user/timm-vit")
@@ -231,4 +231,4 @@ def test_base_model_of_torchvisions_weights(tmp_path):
     (tmp_path / "w.pth").write_text("")
     assert base_model_of(locate_weights(str(tmp_path / "w.pth")), "resnet18") is None
     assert base_model_of(locate_weights("none"), "resnet18") is None
-    assert build_model(replace(model_config(), weights="none"), ["a", "b"], 0).base_model is None
+    assert build(replace(model_config(), weights="none"), ["a", "b"], 0).base_model is None

@@ -4,18 +4,17 @@ import json
 
 import pytest
 import torch
-from support.models import processor, scramble_statistics
+from support.models import build, processor, scramble_statistics
 from transformers import ResNetForImageClassification
 
 from hf_cifar.config.parts import ModelConfig
-from hf_cifar.models.build import build_model
 from hf_cifar.models.native import native_key, save, to_native
 
 NAMES = ["ape", "bee", "cat", "dog"]
 
 
 def wrapped(arch: str):
-    model = build_model(ModelConfig(model=arch, weights="none"), NAMES, seed=1).model
+    model = build(ModelConfig(model=arch, weights="none"), NAMES, seed=1).model
     scramble_statistics(model)
     return model.eval()
 

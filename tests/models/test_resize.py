@@ -6,11 +6,11 @@ import pytest
 import torch
 from PIL import Image
 from support.families import FAMILIES, LABELS, SIZE
+from support.models import build
 from transformers import AutoModelForImageClassification, pipeline
 
 from hf_cifar.config.parts import ModelConfig
 from hf_cifar.errors import InputError
-from hf_cifar.models.build import build_model
 from hf_cifar.models.native import save
 from hf_cifar.models.processors import fit_processor
 
@@ -38,7 +38,7 @@ def truth(family: str, original: torch.nn.Module, images: torch.Tensor) -> torch
 def test_another_size_gives_the_logits_of_the_library_also_from_the_saved_folder(family, tmp_path):
     original = FAMILIES[family].save(tmp_path / "published")
     config = ModelConfig(model=str(tmp_path / "published"), image_size=NEW)
-    built = build_model(config, list(LABELS.values()), seed=0)
+    built = build(config, list(LABELS.values()), seed=0)
     images = torch.randn(3, 3, NEW, NEW)
     expected = truth(family, original, images)
     torch.testing.assert_close(built.model.eval()(images).logits, expected, rtol=0, atol=1e-5)
@@ -51,7 +51,7 @@ def test_another_size_gives_the_logits_of_the_library_also_from_the_saved_folder
     assert bool(changed) == (family in STORED)
     assert all("pos" in name for name in changed)
 
-    again = build_model(ModelConfig(model=str(tmp_path / "model"), image_size=NEW), list(LABELS.values()), seed=0)
+    again = build(ModelConfig(model=str(tmp_path / "model"), image_size=NEW), list(LABELS.values()), seed=0)
     first = built.model.state_dict()
     assert all(torch.equal(tensor, first[name]) for name, tensor in again.model.state_dict().items()), "done twice"
 
@@ -67,7 +67,7 @@ def test_another_size_gives_the_logits_of_the_library_also_from_the_saved_folder
 @pytest.mark.parametrize("family", ["vit", "clip", "hiera"])
 def test_the_saved_configuration_says_the_new_size(family, tmp_path):
     FAMILIES[family].save(tmp_path)
-    config = build_model(ModelConfig(model=str(tmp_path), image_size=NEW), ["a", "b"], 0).model.config
+    config = build(ModelConfig(model=str(tmp_path), image_size=NEW), ["a", "b"], 0).model.config
     size = getattr(config, "vision_config", config).image_size
     assert size == ([NEW, NEW] if family == "hiera" else NEW)
 
@@ -82,20 +82,20 @@ def test_the_saved_configuration_says_the_new_size(family, tmp_path):
 def test_a_size_that_cannot_be_is_refused_with_those_that_can(family, size, message, tmp_path):
     FAMILIES[family].save(tmp_path)
     with pytest.raises(InputError, match=f"--image-size {message}"):
-        build_model(ModelConfig(model=str(tmp_path), image_size=size), ["a", "b"], 0)
+        build(ModelConfig(model=str(tmp_path), image_size=size), ["a", "b"], 0)
 
 
 def test_swin_takes_what_its_windows_fit_into(tmp_path):
     """Its windows shrink for good after a small image, so what is tried must be a copy."""
     FAMILIES["swin"].save(tmp_path, window_size=8)
     with pytest.raises(InputError, match=r"--image-size 24 does not work with SwinForImage.*sizes that do: 32"):
-        build_model(ModelConfig(model=str(tmp_path), image_size=24), ["a", "b"], 0)
-    model = build_model(ModelConfig(model=str(tmp_path)), ["a", "b"], 0).model
+        build(ModelConfig(model=str(tmp_path), image_size=24), ["a", "b"], 0)
+    model = build(ModelConfig(model=str(tmp_path)), ["a", "b"], 0).model
     assert {module.window_size for module in model.modules() if type(module).__name__ == "SwinLayer"} == {8}
 
 
 def test_without_a_size_nothing_is_changed(tmp_path):
     original = FAMILIES["vit"].save(tmp_path)
-    model = build_model(ModelConfig(model=str(tmp_path)), list(LABELS.values()), 0).model
+    model = build(ModelConfig(model=str(tmp_path)), list(LABELS.values()), 0).model
     assert model.config.image_size == SIZE
     assert all(torch.equal(tensor, original.state_dict()[name]) for name, tensor in model.state_dict().items())

@@ -5,11 +5,10 @@ import copy
 import pytest
 import torch
 import torchvision
-from support.models import scramble_statistics
+from support.models import build, scramble_statistics
 from transformers import AutoConfig, AutoModelForImageClassification, Trainer, TrainingArguments
 
 from hf_cifar.config.parts import ModelConfig
-from hf_cifar.models.build import build_model
 from hf_cifar.models.resnet import TorchvisionResNetConfig, TorchvisionResNetForImageClassification
 
 NAMES = ["ape", "bee", "cat", "dog"]
@@ -28,7 +27,7 @@ def reference():
 def wrapped(reference, tmp_path_factory):
     file = tmp_path_factory.mktemp("weights") / "resnet18.pth"
     torch.save(reference.state_dict(), file)
-    return build_model(ModelConfig(model="resnet18", weights=str(file)), NAMES, seed=0).model
+    return build(ModelConfig(model="resnet18", weights=str(file)), NAMES, seed=0).model
 
 
 def test_loaded_weights_survive_the_wrapping(reference, wrapped):
@@ -59,7 +58,7 @@ def test_round_trip_is_bitwise_and_registered_with_the_auto_classes(wrapped, tmp
 
 def test_random_weights_are_those_of_torchvision_in_distribution():
     """transformers' default initialisation (N(0, 0.02) everywhere) would be far off."""
-    model = build_model(ModelConfig(model="resnet18", weights="none"), NAMES, seed=0).model
+    model = build(ModelConfig(model="resnet18", weights="none"), NAMES, seed=0).model
     fresh = torchvision.models.resnet18(num_classes=4)
     for (name, ours), theirs in zip(model.network.named_parameters(), fresh.parameters(), strict=True):
         if ours.ndim == 4:
@@ -69,7 +68,7 @@ def test_random_weights_are_those_of_torchvision_in_distribution():
 
 def test_seed_rules_random_weights():
     def weights(seed):
-        return build_model(ModelConfig(model="resnet18", weights="none"), NAMES, seed).model.network.conv1.weight
+        return build(ModelConfig(model="resnet18", weights="none"), NAMES, seed).model.network.conv1.weight
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))

@@ -9,7 +9,6 @@ from transformers import AutoImageProcessor
 
 from hf_cifar.config.parts import ModelConfig
 from hf_cifar.errors import InputError
-from hf_cifar.models.build import build_model
 from hf_cifar.models.native import to_native
 from hf_cifar.models.weights import put_weights
 from hf_cifar.training.finetune.ema import WeightAverage
@@ -23,8 +22,8 @@ def resnet18():
     return torchvision.models.resnet18(num_classes=7)
 
 
-def build(model: str, weights, names=NAMES):
-    return build_model(ModelConfig(model=model, weights=str(weights)), names, seed=0)
+def build_with(model: str, weights, names=NAMES):
+    return build(ModelConfig(model=model, weights=str(weights)), names, seed=0)
 
 
 def same_backbone(built, network) -> bool:
@@ -44,7 +43,7 @@ def test_every_form_of_weights_loads_the_whole_backbone(form, resnet18, tmp_path
         save_file(state, tmp_path / "model.safetensors")
     elif form == "native":
         path = tmp_path / "native"
-        wrapper = build("resnet18", "none", [f"class {number}" for number in range(7)]).model
+        wrapper = build_with("resnet18", "none", [f"class {number}" for number in range(7)]).model
         wrapper.network.load_state_dict(state)
         to_native(wrapper).save_pretrained(path)
     elif form == "nested":
@@ -53,22 +52,22 @@ def test_every_form_of_weights_loads_the_whole_backbone(form, resnet18, tmp_path
         torch.save({f"module.{name}": tensor for name, tensor in state.items()}, path)
     else:
         torch.save(state, path)
-    assert same_backbone(build("resnet18", path), resnet18)
+    assert same_backbone(build_with("resnet18", path), resnet18)
 
 
 def test_head_of_the_same_size_is_kept_and_another_is_new(resnet18, tmp_path):
     torch.save(resnet18.state_dict(), tmp_path / "w.pth")
-    seven = build("resnet18", tmp_path / "w.pth", [f"class {number}" for number in range(7)])
+    seven = build_with("resnet18", tmp_path / "w.pth", [f"class {number}" for number in range(7)])
     assert torch.equal(seven.model.network.fc.weight, resnet18.fc.weight)
-    assert build("resnet18", tmp_path / "w.pth").model.network.fc.weight.shape == (3, 512)
+    assert build_with("resnet18", tmp_path / "w.pth").model.network.fc.weight.shape == (3, 512)
 
 
 def test_another_architecture_is_refused_with_the_reason(resnet18, tmp_path):
     torch.save(resnet18.state_dict(), tmp_path / "w.pth")
     with pytest.raises(InputError, match=r"does not fit the architecture.*missing.*--model"):
-        build("resnet34", tmp_path / "w.pth")
+        build_with("resnet34", tmp_path / "w.pth")
     with pytest.raises(InputError, match=r"of another shape \(such as .*: 64x64x3x3, where the model has 64x64x1x1"):
-        build("resnet50", tmp_path / "w.pth")
+        build_with("resnet50", tmp_path / "w.pth")
 
 
 def test_one_missing_tensor_is_refused(resnet18, tmp_path):
@@ -76,18 +75,18 @@ def test_one_missing_tensor_is_refused(resnet18, tmp_path):
     del state["layer3.1.bn2.running_var"]
     torch.save(state, tmp_path / "w.pth")
     with pytest.raises(InputError, match=r"1 tensors missing \(such as layer3.1.bn2.running_var"):
-        build("resnet18", tmp_path / "w.pth")
+        build_with("resnet18", tmp_path / "w.pth")
 
 
 def test_a_file_that_holds_no_weights(tmp_path):
     (tmp_path / "w.pth").write_text("hello")
     with pytest.raises(InputError, match="cannot be read as weights"):
-        build("resnet18", tmp_path / "w.pth")
+        build_with("resnet18", tmp_path / "w.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(InputError, match="does not hold tensors by name"):
-        build("resnet18", tmp_path / "list.pth")
+        build_with("resnet18", tmp_path / "list.pth")
     with pytest.raises(InputError, match="no such file"):
-        build("resnet18", tmp_path / "missing.pth")
+        build_with("resnet18", tmp_path / "missing.pth")
 
 
 def test_native_folder_of_another_shape_is_refused(tiny_model, tmp_path):
@@ -96,7 +95,7 @@ def test_native_folder_of_another_shape_is_refused(tiny_model, tmp_path):
     model = tiny_resnet()
     save_file({f"x.{name}": tensor for name, tensor in model.state_dict().items()}, tmp_path / "w.safetensors")
     with pytest.raises(InputError, match=r"does not fit ResNetForImageClassification: .* tensors .* missing"):
-        build(str(tiny_model), tmp_path / "w.safetensors")
+        build_with(str(tiny_model), tmp_path / "w.safetensors")
 
 
 def test_native_checkpoint_with_a_lost_tensor_is_refused(tiny_model, tmp_path):
@@ -110,14 +109,14 @@ def test_native_checkpoint_with_a_lost_tensor_is_refused(tiny_model, tmp_path):
     del state[lost]
     save_file(state, tmp_path / "m" / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match="1 tensors besides the classifier are missing"):
-        build_model(ModelConfig(model=str(tmp_path / "m")), NAMES, 0)
+        build(ModelConfig(model=str(tmp_path / "m")), NAMES, 0)
 
 
 def test_unknown_names(tmp_path):
     with pytest.raises(InputError, match=r"unknown model 'resnet81': did you mean 'resnet18'"):
-        build_model(ModelConfig(model="resnet81"), NAMES, 0)
+        build(ModelConfig(model="resnet81"), NAMES, 0)
     with pytest.raises(InputError, match=r"unknown weights for resnet18 'IMAGENET1K_V3': did you mean 'IMAGENET1K_V1'"):
-        build("resnet18", "IMAGENET1K_V3")
+        build_with("resnet18", "IMAGENET1K_V3")
 
 
 def test_the_processor_comes_with_the_weights(resnet18, tmp_path):
@@ -125,7 +124,9 @@ def test_the_processor_comes_with_the_weights(resnet18, tmp_path):
 
     save_file(resnet18.state_dict(), tmp_path / "model.safetensors")
     processor(48).save_pretrained(tmp_path)
-    assert build("resnet18", tmp_path).processor.to_dict() == AutoImageProcessor.from_pretrained(tmp_path).to_dict()
+    assert (
+        build_with("resnet18", tmp_path).processor.to_dict() == AutoImageProcessor.from_pretrained(tmp_path).to_dict()
+    )
 
 
 def test_bundled_backbone_loads_whole():
@@ -133,7 +134,7 @@ def test_bundled_backbone_loads_whole():
 
     from hf_cifar.config.locate import BUNDLED
 
-    built = build_model(ModelConfig(model="resnet18-mini"), NAMES, 0)
+    built = build(ModelConfig(model="resnet18-mini"), NAMES, 0)
     stored = load_file(BUNDLED / "resnet18-mini" / "model.safetensors")
     ours = built.model.state_dict()
     assert all(
@@ -174,7 +175,7 @@ def test_weights_of_a_native_model_by_the_names_of_files_and_of_memory(family, f
             state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         path = tmp_path / "weights.pth"
         torch.save(state, path)
-    model = build_model(ModelConfig(model=str(tmp_path / "model"), weights=str(path)), NAMES, 0).model
+    model = build(ModelConfig(model=str(tmp_path / "model"), weights=str(path)), NAMES, 0).model
     heads = FAMILIES[family].head
     ours = {name: value for name, value in model.state_dict().items() if not name.startswith(heads)}
     assert ours and all(torch.equal(value, other.state_dict()[name]) for name, value in ours.items())

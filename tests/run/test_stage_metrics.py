@@ -133,7 +133,7 @@ def test_the_file_has_the_documented_keys(tmp_path):
 def test_a_damaged_file_is_named(tmp_path, content):
     file = tmp_path / "metrics.json"
     file.write_text(content)
-    with pytest.raises(InputError, match="metrics.json is damaged, or not the metrics of a stage"):
+    with pytest.raises(InputError, match=r"metrics\.json is damaged, or not the metrics of a stage"):
         StageMetrics.read(file)
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -15,10 +14,10 @@ from PIL import Image
 from scipy.stats import binomtest
 from support.images import write_images
 
-from hf_cifar.run.resolve import request_for
 from hf_cifar.errors import InputError
 from hf_cifar.evaluation.comparison import cost
 from hf_cifar.evaluation.comparison.compared_run import find_runs
+from hf_cifar.run.resolve import request_for
 from hf_cifar.stages.compare import compare, run_comparison
 from hf_cifar.stages.evaluate import run_evaluation
 from hf_cifar.stages.train import run_training

@@ -8,9 +8,9 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from hf_cifar.run.resolve import request_for, resolve
-from hf_cifar.config.run_config import RunConfig, nested
+from hf_cifar.config.run_config import RunConfig
 from hf_cifar.run.origins import SplitKind, SplitOrigin, StartKind, StartOrigin, WeightsKind, WeightsOrigin
+from hf_cifar.run.resolve import request_for
 from hf_cifar.run.split_metrics import ClassMetrics, ConfusedPair, ReliabilityBin, SplitMetrics
 from hf_cifar.run.stage_metrics import DatasetInfo, Robustness, StageMetrics
 from hf_cifar.run.train_summary import Augmentation, Chosen, FinetuneSummary, ProbeSummary

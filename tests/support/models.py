@@ -3,6 +3,10 @@
 import torch
 from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
 
+from hf_cifar.config.locate import locate_model, locate_weights
+from hf_cifar.config.parts import ModelConfig
+from hf_cifar.models.build import BuiltModel, build_model
+
 
 def tiny_resnet(num_labels: int = 5, seed: int = 0) -> ResNetForImageClassification:
     """A native ResNet of 3,000 parameters with running statistics that are not the initial ones."""
@@ -29,3 +33,9 @@ def processor(size: int) -> ViTImageProcessor:
         image_mean=[0.485, 0.456, 0.406],
         image_std=[0.229, 0.224, 0.225],
     )
+
+
+def build(config: ModelConfig, label_names: list[str], seed: int = 0) -> BuiltModel:
+    """Build what `--model`, `--weights` and `--image-size` name."""
+    weights = locate_weights(config.weights) if config.weights is not None else None
+    return build_model(locate_model(config.model), weights, config.image_size, label_names, seed)

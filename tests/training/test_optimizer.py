@@ -2,14 +2,13 @@
 
 import pytest
 import torch
-from support.models import tiny_resnet
+from support.models import build, tiny_resnet
 from torch import nn
 from transformers import TrainingArguments, ViTConfig, ViTForImageClassification
 
 from hf_cifar.config.parts import ModelConfig
 from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import LayerGroup, layer_groups
-from hf_cifar.models.build import build_model
 from hf_cifar.training.freezing import freeze
 from hf_cifar.training.optimizer import make_optimizer, parameter_groups
 
@@ -21,7 +20,7 @@ def tiny_vit():
 
 MODELS = {
     "native": tiny_resnet,
-    "torchvision": lambda: build_model(ModelConfig(weights="none"), ["a", "b"], 0).model,
+    "torchvision": lambda: build(ModelConfig(weights="none"), ["a", "b"], 0).model,
     "vit": tiny_vit,
 }
 

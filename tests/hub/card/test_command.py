@@ -7,7 +7,6 @@ import pytest
 from support.made_run import from_file, from_hub, make_run
 
 from hf_cifar.cli import parse
-from hf_cifar.config.recipes import read_yaml
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.hub.card import render_card
 from hf_cifar.hub.card.command import is_secret

@@ -12,15 +12,15 @@ from safetensors.torch import load_file, save_file
 from support.models import processor
 from transformers import AutoModelForImageClassification
 
-from hf_cifar.run.resolve import resolve
 from hf_cifar.config.parts import DataConfig
 from hf_cifar.config.recipes import read_yaml
-from hf_cifar.config.run_config import RunConfig, nested
+from hf_cifar.config.run_config import nested
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import load_source
 from hf_cifar.data.splits import make_splits
 from hf_cifar.errors import InputError, TrainingError
 from hf_cifar.evaluation.validation_metrics import validation_metrics
+from hf_cifar.run.resolve import resolve
 from hf_cifar.stages.train import run_training
 from hf_cifar.training.finetune import finetune as finetune_module
 from hf_cifar.training.finetune.finetune import Finetune
@@ -187,7 +187,9 @@ def test_validation_images_that_were_trained_on_are_warned_of(probe, configure, 
 
 
 def test_the_table_of_groups_says_what_the_optimizer_holds(configure, capfd):
-    result = run_training(configure(stage="finetune", num_train_epochs=1, layer_decay=0.5, weight_decay=0.1, learning_rate=0.08))
+    result = run_training(
+        configure(stage="finetune", num_train_epochs=1, layer_decay=0.5, weight_decay=0.1, learning_rate=0.08)
+    )
     table = pandas.read_csv(result.output_dir / "finetune" / "parameter_groups.csv")
     assert table["parameters"].sum() == result.metrics.train.trainable_parameters
     assert result.metrics.train.trainable_parameters == result.metrics.train.total_parameters
@@ -259,7 +261,9 @@ def test_a_group_that_is_unfrozen_late_gets_the_current_point_of_the_schedule(pr
 
     monkeypatch.setattr(FinetuneTrainer, "training_step", watched)
     options = PLAIN | {"scheduler": "linear", "layer_decay": 0.5, "from_": str(probe.model_dir)}
-    run_training(configure(stage="finetune", unfreeze="gradual", num_train_epochs=3, **options, output_dir=str(tmp_path / "g")))
+    run_training(
+        configure(stage="finetune", unfreeze="gradual", num_train_epochs=3, **options, output_dir=str(tmp_path / "g"))
+    )
     first = 2 * 4
     assert all(gradient is None for _, gradient, _ in seen[:first])
     rate, gradient, before = seen[first]
@@ -452,7 +456,9 @@ def test_a_loss_that_is_no_number_stops_with_step_rate_and_advice(configure, mon
 
 def test_a_rate_that_is_far_too_high_stops_the_run(configure, tmp_path):
     with pytest.raises(TrainingError, match="try a lower --learning-rate"):
-        run_training(configure(stage="finetune", num_train_epochs=3, learning_rate=1e30, max_grad_norm=0.0, warmup_steps=0))
+        run_training(
+            configure(stage="finetune", num_train_epochs=3, learning_rate=1e30, max_grad_norm=0.0, warmup_steps=0)
+        )
     assert not list((tmp_path / "run" / "finetune" / "checkpoints").glob("*/complete.json"))
 
 
@@ -471,7 +477,9 @@ def test_weights_that_are_no_numbers_are_no_checkpoint(configure, tmp_path, monk
     with pytest.raises(TrainingError, match=r"weights became infinite or NaN at step 8 \(such as "):
         run_training(configure(**options))
     monkeypatch.undo()
-    assert len(history(run_training(configure(**options, resume=True)))) == 3, "the good checkpoint of the first epoch stayed"
+    assert len(history(run_training(configure(**options, resume=True)))) == 3, (
+        "the good checkpoint of the first epoch stayed"
+    )
 
 
 def test_a_probe_that_diverges_says_so(configure):
@@ -505,7 +513,9 @@ def test_out_of_memory_divides_the_batch_and_ends_in_the_same_weights(size, conf
 
 
 def test_run_yaml_repeats_a_run_to_identical_metrics(configure, tmp_path):
-    first = run_training(configure(stage="lpft", seed=3, num_train_epochs=2, augment="trivial", mixup=0.4, random_erasing=0.5))
+    first = run_training(
+        configure(stage="lpft", seed=3, num_train_epochs=2, augment="trivial", mixup=0.4, random_erasing=0.5)
+    )
     values = read_yaml(first.output_dir / "run.yaml")
     again = run_training(resolve(nested({"output_dir": str(tmp_path / "again")}), values))
     for part in ("test", "validation", "dataset"):

@@ -53,7 +53,9 @@ def epochs(result):
     ],
 )
 def test_a_destroyed_model_is_replaced_by_its_start(options, probe, configure, tmp_path, capfd):
-    result = run_training(configure(**DESTROYING, **options, from_=str(probe.model_dir), output_dir=str(tmp_path / "tuned")))
+    result = run_training(
+        configure(**DESTROYING, **options, from_=str(probe.model_dir), output_dir=str(tmp_path / "tuned"))
+    )
     metric = options.get("selection_metric", "accuracy")
     name = f"validation_{metric}"
     before = getattr(probe.metrics.validation, metric)

@@ -4,17 +4,16 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.models import processor
+from support.models import build, processor
 from transformers import AutoModelForImageClassification
 
-from hf_cifar.run.resolve import resolve
 from hf_cifar.config.parts import DataConfig
-from hf_cifar.config.run_config import RunConfig, nested
+from hf_cifar.config.run_config import nested
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import load_source
 from hf_cifar.data.splits import make_splits
 from hf_cifar.errors import InputError
-from hf_cifar.models.build import build_model
+from hf_cifar.run.resolve import resolve
 from hf_cifar.stages.train import run_training
 
 ONE_RATE = {"learning_rate": 0.05, "num_train_epochs": 3, "per_device_train_batch_size": 16}
@@ -206,5 +205,5 @@ def test_repeating_from_run_yaml_gives_identical_metrics(configure, tmp_path):
 def test_other_models_build_with_the_label_names(tiny_model):
     from hf_cifar.config.parts import ModelConfig
 
-    model = build_model(ModelConfig(model=str(tiny_model)), ["x", "y"], 0).model
+    model = build(ModelConfig(model=str(tiny_model)), ["x", "y"], 0).model
     assert model.config.id2label == {0: "x", 1: "y"} and model.config.label2id == {"x": 0, "y": 1}
