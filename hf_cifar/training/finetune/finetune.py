@@ -15,7 +15,7 @@ from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.loader import ImageDataset, default_workers
 from hf_cifar.data.transforms import Transform
 from hf_cifar.errors import InputError, TrainingError
-from hf_cifar.evaluation.figures import augmentation_figure
+from hf_cifar.evaluation.figures.augmentation import augmentation_figure
 from hf_cifar.models.anatomy import find_layers, layer_groups, layers_outside
 from hf_cifar.models.weights import put_weights
 from hf_cifar.run.stage_folder import StageFolder
