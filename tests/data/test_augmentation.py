@@ -159,7 +159,7 @@ def test_draws_are_those_that_follow_manual_seed():
 
 @pytest.mark.parametrize("mixed", [False, True])
 def test_the_picture_of_a_training_batch_is_a_whole_png_and_the_same_each_time(mixed, tmp_path):
-    from hf_cifar.evaluation.figures import augmentation_figure
+    from hf_cifar.evaluation.figures.augmentation import augmentation_figure
 
     images = load_source(DataConfig(dataset=str(write_images(tmp_path / "train", 4).parent))).splits["train"]
     mixing = Mixing(1.0, 1.0, 3, seed=0) if mixed else None

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,25 +53,25 @@ def test_equals_pipeline_on_saved_images(measured, model, images, tmp_path):
             for position, row in enumerate(images.index.tolist()):
                 paths.append(str(tmp_path / f"{position}.png"))
                 corrupt(images.decode([position])[0], name, severity, 5, row).save(paths[-1])
-            answers = [names.index(answer[0]["label"]) for answer in classify(paths, top_k=1)]
-            table[name].append(np.mean(np.array(answers) == images.targets))
-    assert measured["corruptions"] == table
-    assert list(measured["corruptions"]) == list(CORRUPTIONS)
+            predictions = [names.index(rows[0]["label"]) for rows in classify(paths, top_k=1)]
+            table[name].append(np.mean(np.array(predictions) == images.targets))
+    assert measured.corruptions == table
+    assert list(measured.corruptions) == list(CORRUPTIONS)
     flat = [value for row in table.values() for value in row]
-    assert len(set(flat)) > 3, "a model that always says the same would prove nothing"
-    assert measured["mean_corruption_accuracy"] == pytest.approx(sum(flat) / len(flat), abs=1e-12)
-    clean = [names.index(answer[0]["label"]) for answer in classify(images.decode(range(9)), top_k=1)]
-    assert measured["clean_accuracy"] == np.mean(np.array(clean) == images.targets)
-    assert (measured["num_examples"], measured["seed"]) == (9, 5)
+    assert len(set(flat)) > 3, "a model that always predicts the same would prove nothing"
+    assert measured.mean_corruption_accuracy == pytest.approx(sum(flat) / len(flat), abs=1e-12)
+    clean = [names.index(rows[0]["label"]) for rows in classify(images.decode(range(9)), top_k=1)]
+    assert measured.clean_accuracy == np.mean(np.array(clean) == images.targets)
+    assert (measured.num_examples, measured.seed) == (9, 5)
 
 
 def test_workers_order_and_the_other_images_change_nothing(measured, model, images):
     assert measure_robustness(model, processor(16), images, seed=5, workers=2) == measured
     assert measure_robustness(model, processor(16), images.select(np.arange(9)[::-1]), seed=5) == measured
     alone = [measure_robustness(model, processor(16), images.select(np.array([at])), seed=5) for at in range(9)]
-    for name, row in measured["corruptions"].items():
-        np.testing.assert_allclose(np.mean([item["corruptions"][name] for item in alone], axis=0), row, atol=1e-12)
-    assert measure_robustness(model, processor(16), images, seed=6) != measured | {"seed": 6}
+    for name, row in measured.corruptions.items():
+        np.testing.assert_allclose(np.mean([item.corruptions[name] for item in alone], axis=0), row, atol=1e-12)
+    assert measure_robustness(model, processor(16), images, seed=6) != replace(measured, seed=6)
 
 
 def _one_of_two(rank, folder, model, images, results):
@@ -93,9 +94,9 @@ def test_two_processes_find_what_one_does(measured, model, images, tmp_path):
         one.join()
 
 
-def test_right_answers_as_the_model_numbers_them(measured, model, images):
+def test_labels_in_the_order_of_the_logits(measured, model, images):
     other = measure_robustness(model, processor(16), images, seed=5, targets=(images.targets + 1) % 3)
-    assert other["corruptions"] != measured["corruptions"]
+    assert other.corruptions != measured.corruptions
     turned = tiny_resnet(3)
     with torch.no_grad():
         layer = turned.classifier[1]
@@ -115,7 +116,7 @@ def test_the_model_is_in_eval_mode_and_stays_as_it_was(model, images, measured):
 
 def test_digits_of_8_pixels(model):
     digits = load_source(DataConfig(dataset="digits")).splits["train"].select(np.arange(2))
-    assert measure_robustness(tiny_resnet(10), processor(16), digits, seed=0)["num_examples"] == 2
+    assert measure_robustness(tiny_resnet(10), processor(16), digits, seed=0).num_examples == 2
 
 
 def test_an_unreadable_image_is_named(model, tmp_path):

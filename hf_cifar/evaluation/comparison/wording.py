@@ -69,10 +69,10 @@ def _describe_measurement(measurement: Measurement) -> str:
     threads = f" ({measurement.threads} threads)" if measurement.threads else ""
     return (
         f"Throughput and latency were measured on {measurement.device}{threads} with torch {measurement.torch}: "
-        f"forward passes in float32, models in turn, medians of {measurement.rounds} rounds. GFLOPs count convolutions and "
-        "matrix products, a multiply-add as two operations. Training time is that of the stage including "
-        "predictions on validation and test, without earlier stages, cached features, or work before a resume. Peak memory is that of "
-        "the GPU where one was used, otherwise of the process."
+        f"forward passes in float32, models in turn, medians of {measurement.rounds} rounds. GFLOPs count "
+        "convolutions and matrix products, a multiply-add as two operations. Training time is that of the stage "
+        "including predictions on validation and test, without earlier stages, cached features, or work before a "
+        "resume. Peak memory is that of the GPU where one was used, otherwise of the process."
     )
 
 
