@@ -276,3 +276,9 @@ def test_a_token_is_no_option(where):
     with pytest.raises(InputError, match="--hub-token-file") as refused:
         parse([*where, "--hub-model-id", REPO, "--hub-token", TOKEN])
     assert TOKEN not in str(refused.value)
+
+
+def test_several_processes_are_refused(push, hub):
+    done = push(before="os.environ['WORLD_SIZE'] = '2'")
+    assert done.status == 2 and "--stage push runs in one process: start it without torchrun" in done.error
+    assert hub.asked == []

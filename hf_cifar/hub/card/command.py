@@ -44,7 +44,7 @@ def full_command(data: CardData) -> str:
         if isinstance(value, bool):
             words.append([flag(name if value else "no_" + name)])
         else:
-            words.append([flag(name), _text(data, name, value)])
+            words.append([flag(name), option_text(data, name, value)])
     words += _training_arguments(data, recipe)
     return _wrapped([*words, ["--output-dir", f"runs/{config.folder.name}"]])
 
@@ -55,6 +55,12 @@ def run_file_command(data: CardData) -> str:
     return _wrapped([["--config", "run.yaml"], *local, ["--output-dir", "runs/again"]])
 
 
+def relevant_arguments(training: dict[str, Any]) -> dict[str, Any]:
+    """Return the training arguments that may change the model, without credentials."""
+    given = {name: value for name, value in training.items() if value is not None and not _IRRELEVANT.fullmatch(name)}
+    return {name: value for name, value in given.items() if not is_secret(name, value)}
+
+
 def is_secret(name: str, value: Any) -> bool:
     """Return whether a setting is, or may be, a credential."""
     if isinstance(value, dict):
@@ -63,32 +69,10 @@ def is_secret(name: str, value: Any) -> bool:
     return bool(_SECRET.search(name) or _TOKEN.search(str(value)) or any(token in str(value) for token in tokens))
 
 
-def _training_arguments(data: CardData, recipe: RunConfig) -> list[list[str]]:
-    config = data.config
-    words: list[list[str]] = []
-    for stage in config.stages[::-1]:
-        defaults = getattr(recipe, stage).training
-        for name, value in sorted(getattr(config, stage).training.items()):
-            if value in (None, defaults.get(name)) or _IRRELEVANT.fullmatch(name) or is_secret(name, value):
-                continue
-            # With lpft a training argument is the fine-tuning's, and the probe's has a flag of its own.
-            own = stage == "probe" and config.stage == "lpft" and name not in SHARED_TRAINING_ARGUMENTS
-            group = [flag(f"probe_{name}" if own else name), _text(data, name, value)]
-            words += [group] if group not in words else []
-    return words
-
-
-def _sources(data: CardData) -> list[list[str]]:
-    config = data.config
-    values = {"dataset": config.data.dataset, "model": config.model.model, "weights": config.model.weights}
-    named = {**values, "from_": config.finetune.from_}
-    return [[flag(name), _text(data, name, value)] for name, value in named.items() if value is not None]
-
-
-def _text(data: CardData, name: str, value: Any) -> str:
+def option_text(data: CardData, name: str, value: Any) -> str:
     """Return a value as the command line takes it, a local path without its folders."""
     if isinstance(value, list):
-        return ",".join(_text(data, name, item) for item in value)
+        return ",".join(option_text(data, name, item) for item in value)
     if isinstance(value, dict):
         return json.dumps(value, sort_keys=True)
     if isinstance(value, float):
@@ -98,6 +82,28 @@ def _text(data: CardData, name: str, value: Any) -> str:
     parts = re.split(r"[/\\]", text.rstrip("/\\"))
     local = len(parts) > 1 or text.startswith("~") or (known is not None and text not in known)
     return PLACEHOLDER + parts[-1] if local and text not in data.hub_names else text
+
+
+def _training_arguments(data: CardData, recipe: RunConfig) -> list[list[str]]:
+    config = data.config
+    words: list[list[str]] = []
+    for stage in config.stages[::-1]:
+        defaults = getattr(recipe, stage).training
+        for name, value in sorted(relevant_arguments(getattr(config, stage).training).items()):
+            if value == defaults.get(name):
+                continue
+            # With lpft a training argument is the fine-tuning's, and the probe's has a flag of its own.
+            own = stage == "probe" and config.stage == "lpft" and name not in SHARED_TRAINING_ARGUMENTS
+            group = [flag(f"probe_{name}" if own else name), option_text(data, name, value)]
+            words += [group] if group not in words else []
+    return words
+
+
+def _sources(data: CardData) -> list[list[str]]:
+    config = data.config
+    values = {"dataset": config.data.dataset, "model": config.model.model, "weights": config.model.weights}
+    named = {**values, "from_": config.finetune.from_}
+    return [[flag(name), option_text(data, name, value)] for name, value in named.items() if value is not None]
 
 
 def _wrapped(words: list[list[str]]) -> str:

@@ -13,22 +13,16 @@ from hf_cifar.run.wording import describe_split
 TASK = "image-classification"
 # As their own cards say; anything uncertain is left out.
 LICENSES = {
-    "google/vit-base-patch16-224": "apache-2.0",
-    "google/vit-base-patch16-224-in21k": "apache-2.0",
-    "google/vit-large-patch16-224-in21k": "apache-2.0",
-    "facebook/deit-tiny-patch16-224": "apache-2.0",
-    "facebook/deit-small-patch16-224": "apache-2.0",
-    "facebook/deit-base-patch16-224": "apache-2.0",
-    "facebook/dinov2-small": "apache-2.0",
-    "facebook/dinov2-base": "apache-2.0",
-    "microsoft/resnet-18": "apache-2.0",
-    "microsoft/resnet-34": "apache-2.0",
-    "microsoft/resnet-50": "apache-2.0",
-    "timm/resnet18.tv_in1k": "bsd-3-clause",
-    "timm/resnet34.tv_in1k": "bsd-3-clause",
-    "timm/resnet50.tv_in1k": "bsd-3-clause",
-    "timm/resnet50.tv2_in1k": "bsd-3-clause",
-    BUNDLED: "apache-2.0",
+    "apache-2.0": (
+        *("google/vit-base-patch16-224", "google/vit-base-patch16-224-in21k", "google/vit-large-patch16-224-in21k"),
+        *("facebook/deit-tiny-patch16-224", "facebook/deit-small-patch16-224", "facebook/deit-base-patch16-224"),
+        *("facebook/dinov2-small", "facebook/dinov2-base"),
+        *("microsoft/resnet-18", "microsoft/resnet-34", "microsoft/resnet-50"),
+        BUNDLED,
+    ),
+    "bsd-3-clause": (
+        *("timm/resnet18.tv_in1k", "timm/resnet34.tv_in1k", "timm/resnet50.tv_in1k", "timm/resnet50.tv2_in1k"),
+    ),
 }
 
 
@@ -39,7 +33,7 @@ def license_of(data: CardData) -> str | None:
 
 def known_license(base_model: str | None) -> str | None:
     """Return the license of a well-known base model."""
-    return LICENSES.get(base_model or "")
+    return next((license for license, models in LICENSES.items() if base_model in models), None)
 
 
 def metadata(data: CardData) -> ModelCardData:

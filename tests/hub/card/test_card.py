@@ -8,10 +8,9 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 from support.card_checks import check, rows_of
-from support.made_run import DIGITS, HELD_OUT, MINI, RANDOM, RESNET18, edit_metrics, from_file, from_hub, make_run
+from support.made_run import DIGITS, HELD_OUT, MINI, RANDOM, edit_metrics, from_file, from_hub, make_run
 
 from hf_cifar.hub.card import render_card, write_card
-from hf_cifar.hub.card.network import architecture
 
 TOKEN = "hf_" + "QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi"
 ODD = ["a|b", "<!-- hf_cifar:end -->", "<b>x</b>", "no", "1e3", "yes: [", "`tick`", "two\nlines", "null", "© ünï"]
@@ -72,8 +71,8 @@ def test_the_text_shows_this_runs_figures(lpft):
         "resized to 64x64 pixels (bilinear)",
         "![Confusion matrix on the test split",
         "![Training images before and after augmentation",
-        "0.3, chosen on validation from 0.003, 0.01",
-        "linear head only: 5,130 parameters (11,176,512 frozen) | all layers: 11,181,642 parameters |",
+        "| `learning_rate` | `0.3`, best on validation of 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3 | `0.03` |",
+        "| Trained parameters | 5,130 of 11,181,642 | 11,181,642 of 11,181,642 |",
         "54 (0.54%)",
         "7 of the 10,000 test labels (0.07%) look doubtful",
         "(32x32 pixels) and are upscaled to 64x64",
@@ -115,7 +114,7 @@ def test_one_stage_alone(tmp_path, stage, calibrated):
 def test_lbfgs_shows_its_strengths_and_was_no_trainer(tmp_path):
     card = render_card(make_run(tmp_path / "run", stages=("probe",), solver="lbfgs") / "probe")
     assert "generated_from_trainer" not in check(card)["tags"]
-    assert "| L2 strength | 0.001, chosen on validation from 1, 0.3," in card
+    assert "| `strength` | `0.001`, best on validation of 1, 0.3," in card
 
 
 def test_no_path_and_no_token(tmp_path, monkeypatch):
@@ -259,13 +258,6 @@ def test_a_card_is_short(tmp_path):
     text = render_card(make_run(tmp_path / "run", robustness=True) / "finetune").split("---\n", 2)[2]
     assert len(text.splitlines()) < 250
     assert text.index("Test accuracy") < text.index("## Usage") < text.index("## Results")
-
-
-def test_networks_by_their_usual_names():
-    vit = {"model_type": "vit", "hidden_size": 768, "num_hidden_layers": 12, "patch_size": 16}
-    assert architecture(vit) == "ViT-B/16"
-    assert architecture({**RESNET18, "hidden_sizes": [16, 32, 64, 128]}) == "narrow ResNet-18"
-    assert architecture({"model_type": "swin", "architectures": ["SwinForImageClassification"]}) == "Swin"
 
 
 def test_a_vit_cites_its_own(tmp_path):
