@@ -46,8 +46,8 @@ def _by_split(paths: Sequence[Path], folder: Path, split_of: Callable[[Path], st
     if named and unnamed:
         first, others = unnamed[0].relative_to(folder), len(unnamed) - 1
         raise InputError(
-            f"--dataset {folder}: {first}{f' (and {others:,} more)' if others else ''} says no split, where other files "
-            f"say theirs ({', '.join(named)}): rename it, or its folder, to train, validation or test, or move it out"
+            f"--dataset {folder}: {first}{f' (and {others:,} more)' if others else ''} says no split, where "
+            f"other files say theirs ({', '.join(named)}): rename it or its folder to one of them, or move it out"
         )
     groups: dict[str, list[Path]] = {}
     for path, split in splits.items():

@@ -1,4 +1,4 @@
-"""Which published model weights go back to: what a model card calls the base model."""
+"""Find the published model that weights derive from: a model card's base model."""
 
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ TORCHVISION_ORIGINS = {
 
 
 def base_model_of(location: Location, arch: str | None = None) -> str | None:
-    """The Hub id that weights go back to; None where there is none, or none is known.
+    """Return the Hub id of the model that weights derive from; None if there is none, or it is not known.
 
     Args:
         location: of the weights.
-        arch: the name of the network, where the weights are torchvision's.
+        arch: torchvision's name of the network, for its weights.
     """
     if location.kind == "hub":
         return location.name
@@ -37,12 +37,12 @@ def base_model_of(location: Location, arch: str | None = None) -> str | None:
 
 
 def metrics_beside(model: str) -> dict[str, Any]:
-    """What the stage that made a saved model says of it; nothing where no stage of ours did."""
+    """Return the metrics of the stage that saved a model; empty if it was saved by another program."""
     return StageFolder(Path(model).expanduser().parent).done() or {}
 
 
 def _of_card(card: Path) -> str | None:
-    """The base model in the header of a model card, where it is one model of the Hub."""
+    """Return the base model in the header of a model card, if it is one model of the Hub."""
     if not card.is_file():
         return None
     before, _, rest = card.read_text(encoding="utf-8", errors="replace").partition("---\n")
@@ -50,7 +50,7 @@ def _of_card(card: Path) -> str | None:
         header = None if before else yaml.safe_load(rest.partition("\n---")[0])
     except yaml.YAMLError:
         return None
-    found = header.get("base_model") if isinstance(header, dict) else None
-    if isinstance(found, list) and len(found) == 1:
-        found = found[0]
-    return split_revision(found)[0] if isinstance(found, str) and is_hub_id(found) else None
+    base = header.get("base_model") if isinstance(header, dict) else None
+    if isinstance(base, list) and len(base) == 1:
+        base = base[0]
+    return split_revision(base)[0] if isinstance(base, str) and is_hub_id(base) else None

@@ -1,4 +1,4 @@
-"""One pass of random images through a copy of a network, which shows whether it is what its layers' names promise."""
+"""Check with one forward pass whether a network works as the names of its layers suggest."""
 
 import copy
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import architecture, features_and_logits, head, layer_groups
 from hf_cifar.utils import processes
 
-# What networks raise for images of a size that they do not take.
+# Raised by networks for images of a size that they do not take.
 NETWORK_FAILS = (RuntimeError, ValueError, TypeError, AssertionError, AttributeError, LookupError)
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What a pass has shown.
+class ForwardCheck:
+    """Results of the pass.
 
     Attributes:
-        probe_fault: why a head trained on features would not be this model; None where it would.
+        probe_fault: why a head trained on cached features would not give the model's logits; None if it would.
         in_order: whether images pass through the layer groups in their order.
-        unused: whether there are parameters that no answer depends on, such as a mask token; it costs a backward pass
-            to know, and only several processes must know it.
+        unused: whether some parameters have no influence on the logits, such as a mask token. That takes a backward
+            pass, made with several processes only: DistributedDataParallel has to be told.
     """
 
     probe_fault: str | None
@@ -31,41 +31,41 @@ class Trial:
     unused: bool
 
 
-def run_trial(model: PreTrainedModel, size: tuple[int, int]) -> Trial:
+def check_forward(model: PreTrainedModel, size: tuple[int, int]) -> ForwardCheck:
     """Pass two random images through a copy of a classifier.
 
-    A copy, because some networks remember what they saw: LeViT keeps a table of its weights in eval mode, and Swin
-    shrinks its windows for good after a small image.
+    A copy, because some networks change in a pass: LeViT caches tables of its weights in eval mode, and Swin shrinks
+    its windows for good after a small image.
 
     Args:
-        model: any classifier; it stays as it is.
+        model: any classifier; it is not changed.
         size: height and width of the images, in pixels.
 
     Raises:
-        InputError: the network does not take images of this size, or answers no logits.
+        InputError: the network does not take images of this size, or returns no logits.
     """
-    trained = copy.deepcopy(model).eval()
-    head(trained).renew(seed=1)  # whatever the head, so that a head of zeros proves nothing
+    copied = copy.deepcopy(model).eval()
+    head(copied).renew(seed=1)  # with a head of zeros, any features would give the right logits
     calls: list[int] = []
-    for place, group in enumerate(layer_groups(trained)):
-        for layer in _leaves(trained, group.layers):
-            layer.register_forward_hook(lambda *_, place=place: calls.append(place))
-    pixels = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(trained.device)
+    for index, group in enumerate(layer_groups(copied)):
+        for layer in _leaves(copied, group.layers):
+            layer.register_forward_hook(lambda *_, index=index: calls.append(index))
+    pixels = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(copied.device)
     several = processes.count() > 1
     try:
         with torch.set_grad_enabled(several):
-            features, logits = features_and_logits(trained, pixels)
+            features, logits = features_and_logits(copied, pixels)
             if several:
                 logits.sum().backward()
     except InputError as error:
-        return Trial(str(error), _rises(calls), unused=True)
+        return ForwardCheck(str(error), _rises(calls), unused=True)
     except NETWORK_FAILS as error:
         raise InputError(
             f"{architecture(model)} does not work on images of {size[0]} x {size[1]} pixels "
             f"({' '.join(str(error).split())[:200]}): choose another --image-size or --model"
         ) from error
-    unused = several and any(one.requires_grad and one.grad is None for one in trained.parameters())
-    return Trial(_fault(trained, features.detach(), logits.detach()), _rises(calls), unused)
+    unused = several and any(parameter.requires_grad and parameter.grad is None for parameter in copied.parameters())
+    return ForwardCheck(_fault(copied, features.detach(), logits.detach()), _rises(calls), unused)
 
 
 @torch.no_grad()
@@ -82,7 +82,7 @@ def _fault(model: PreTrainedModel, features: torch.Tensor, logits: torch.Tensor)
 
 
 def _leaves(model: PreTrainedModel, names: list[str]) -> list[nn.Module]:
-    """The modules below some layers that hold parameters of their own."""
+    """Return the modules in some layers that have parameters of their own."""
     return [
         module
         for name, module in model.named_modules()
@@ -92,6 +92,6 @@ def _leaves(model: PreTrainedModel, names: list[str]) -> list[nn.Module]:
 
 
 def _rises(calls: list[int]) -> bool:
-    """Whether the first call of each group comes after that of the group before it."""
+    """Return whether the first call of each group comes after that of the group before it."""
     first = list(dict.fromkeys(calls))
     return first == sorted(first)

@@ -1,4 +1,4 @@
-"""Models as transformers' own architectures, in folders that open anywhere."""
+"""Convert models to transformers' own architectures, and save them in folders that open anywhere."""
 
 import re
 from pathlib import Path
@@ -25,10 +25,10 @@ _RULES = (
 
 
 def native_key(name: str) -> str:
-    """The name that a tensor of torchvision's ResNets has in transformers' `ResNetForImageClassification`.
+    """Return the name in transformers' `ResNetForImageClassification` of a tensor of torchvision's ResNets.
 
     Raises:
-        KeyError: torchvision's ResNets have no such tensor.
+        KeyError: torchvision's ResNets have no tensor of that name.
     """
     for pattern, target in _RULES:
         match = re.fullmatch(pattern, name)
@@ -43,7 +43,7 @@ def native_key(name: str) -> str:
 
 
 def native_config(model: TorchvisionResNetForImageClassification) -> ResNetConfig:
-    """The configuration of transformers' ResNet with the shape of a wrapped torchvision one."""
+    """Return the configuration of transformers' ResNet for the architecture of a wrapped torchvision one."""
     network = model.network
     stages = [network.layer1, network.layer2, network.layer3, network.layer4]
     bottleneck = hasattr(stages[0][0], "conv3")
@@ -55,15 +55,15 @@ def native_config(model: TorchvisionResNetForImageClassification) -> ResNetConfi
         downsample_in_bottleneck=False,
         id2label=model.config.id2label,
         label2id=model.config.label2id,
+        problem_type=model.config.problem_type,
     )
 
 
 def to_native(model: PreTrainedModel) -> PreTrainedModel:
-    """The same classifier as one of transformers' own classes, in eval mode, with the same logits.
+    """Return the same classifier in one of transformers' own classes, in eval mode, with the same logits.
 
     Args:
-        model: a wrapped torchvision ResNet, which is translated into a new model, or a native model, which is
-            returned as it is.
+        model: a wrapped torchvision ResNet, which is converted to a new model; a native model is returned itself.
     """
     if not isinstance(model, TorchvisionResNetForImageClassification):
         return model.eval()
@@ -76,13 +76,13 @@ def to_native(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def save(model: PreTrainedModel, processor: Any, folder: Path) -> None:
-    """Write a native model and its image processor to `folder`, whole or not at all.
+    """Save a model, as a native one, with its image processor to `folder`, whole or not at all.
 
     Raises:
-        ValueError: the label names are missing, as they would be on the Hub ("LABEL_0").
+        ValueError: the model has no label names, and would answer "LABEL_0" on the Hub.
     """
     native = to_native(model)
-    if any(name == f"LABEL_{number}" for number, name in (native.config.id2label or {}).items()):
-        raise ValueError("the model has no label names: set config.id2label before it is saved")
+    if any(name == f"LABEL_{index}" for index, name in (native.config.id2label or {}).items()):
+        raise ValueError("the model has no label names: set config.id2label before saving it")
     with folder_aside(folder) as aside, torch.no_grad():
         save_with(processor, native, aside)

@@ -1,4 +1,4 @@
-"""One pass of a model over some images, exactly as `pipeline` would make it."""
+"""Predict the logits of a data set's images exactly as `pipeline` computes them."""
 
 from typing import Any
 
@@ -17,18 +17,18 @@ BATCH_SIZE = 64
 
 @torch.inference_mode()
 def predict_logits(
-    model: PreTrainedModel, processor: Any, images: LabeledImages, what: str, workers: int | None = None
+    model: PreTrainedModel, processor: Any, images: LabeledImages, title: str, workers: int | None = None
 ) -> np.ndarray:
-    """The logits of every image, in order, in float32 and without augmentation.
+    """Compute the logits of every image, in order, in float32 and without augmentation.
 
-    Several processes each take a part of the images; each image is predicted once, and all get the whole.
+    Several processes share the images; each image is predicted once, and every process gets all logits.
 
     Args:
-        model: on the device to compute on; it is put into eval mode.
+        model: on the device to compute on; it is set to eval mode.
         processor: the image processor that is saved with it.
         images: any number of them.
-        what: what the progress bar says.
-        workers: of the loader; default: those that pay off on the device.
+        title: of the progress bar.
+        workers: of the loader; by default as many as pay off on the device.
 
     Returns:
         float32 [n, labels].
@@ -40,9 +40,9 @@ def predict_logits(
     device = model.device
     workers = default_workers(device) if workers is None else workers
     mine = images.select(np.array(processes.share(len(images)), dtype=np.int64))
-    found = [np.empty((0, int(model.config.num_labels or 0)), dtype=np.float32)]
-    with progress(None, what, "image", total=len(mine)) as bar:
+    batches = [np.empty((0, int(model.config.num_labels or 0)), dtype=np.float32)]
+    with progress(None, title, "image", total=len(mine)) as bar:
         for pixels in in_order(mine, Transform(processor), BATCH_SIZE, workers):
-            found.append(model(pixels.to(device, non_blocking=True)).logits.float().cpu().numpy())
+            batches.append(model(pixels.to(device, non_blocking=True)).logits.float().cpu().numpy())
             bar.update(len(pixels))
-    return processes.gathered(np.concatenate(found))
+    return processes.gathered(np.concatenate(batches))

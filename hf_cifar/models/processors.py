@@ -1,6 +1,6 @@
-"""Image processors: fitted to a size and a normalisation, whatever kind they are.
+"""Adapt image processors to an image size and a normalisation, and save them with their models.
 
-Those of timm keep everything in the model's own configuration, and take no part in saving.
+Those of timm live in the model's own configuration, and cannot be saved by themselves.
 """
 
 import json
@@ -15,21 +15,21 @@ from hf_cifar.errors import InputError
 
 CONFIG_FILE = "config.json"
 PROCESSOR_FILE = "preprocessor_config.json"
-IMAGE_SIDE = 48  # pixels, of an image that only shows what a processor makes of it
-# What timm's processor computes with: timm's name of each value.
+IMAGE_SIDE = 48  # pixels, of the image that a processor is tried on
+# timm's names of mean and standard deviation.
 _TIMM_STATISTICS = ("mean", "std")
 
 
 def fit_processor(processor: Any, image_size: int | None, statistics: tuple[list[float], list[float]] | None) -> Any:
-    """A processor with another image size or normalisation, otherwise the same.
+    """Return a processor with another image size or normalisation, otherwise the same.
 
     Args:
-        processor: as the weights came with it.
-        image_size: side of the square, in pixels; None leaves it.
-        statistics: mean and standard deviation of each channel, in [0, 1]; None leaves them.
+        processor: that the weights were trained with.
+        image_size: side of the square, in pixels; None keeps it.
+        statistics: mean and standard deviation of each channel, in [0, 1]; None keeps them.
 
     Raises:
-        InputError: the processor makes images of another size all the same, or normalises nothing.
+        InputError: the processor ignores the image size, or does not normalise.
     """
     if image_size is None and statistics is None:
         return processor
@@ -39,14 +39,14 @@ def fit_processor(processor: Any, image_size: int | None, statistics: tuple[list
     if image_size is not None and output_size(fitted) != (image_size, image_size):
         height, width = output_size(fitted)
         raise InputError(
-            f"--image-size {image_size}: {type(processor).__name__} makes images of {height} x {width} pixels all the "
-            "same; leave it out"
+            f"--image-size {image_size}: {type(processor).__name__} ignores it and makes images of {height} x {width} "
+            "pixels; leave it out"
         )
     return fitted
 
 
 def own_statistics(processor: Any) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel that a processor normalises by.
+    """Return the mean and standard deviation of each channel that a processor normalises by.
 
     Raises:
         InputError: it does not normalise.
@@ -57,37 +57,38 @@ def own_statistics(processor: Any) -> tuple[list[float], list[float]]:
         mean, std = getattr(processor, "image_mean", None), getattr(processor, "image_std", None)
         if not getattr(processor, "do_normalize", None) or mean is None or std is None:
             raise InputError(
-                f"--normalization dataset: {type(processor).__name__} does not normalise, and its backbone was "
-                "trained without; use --normalization backbone"
+                f"--normalization dataset: {type(processor).__name__} does not normalise, and neither did the "
+                "training of its backbone; use --normalization backbone"
             )
     return list(mean), list(std)
 
 
 def output_size(processor: Any) -> tuple[int, int]:
-    """Height and width, in pixels, of what a processor makes of a square image.
+    """Return height and width, in pixels, of a processor's output for a square image.
 
     Raises:
-        InputError: it makes no pixel values.
+        InputError: it returns no pixel values.
     """
-    made = processor(images=[Image.new("RGB", (IMAGE_SIDE, IMAGE_SIDE))], return_tensors="pt")
-    if "pixel_values" not in made:
+    output = processor(images=[Image.new("RGB", (IMAGE_SIDE, IMAGE_SIDE))], return_tensors="pt")
+    if "pixel_values" not in output:
         raise InputError(
-            f"{type(processor).__name__} makes {', '.join(made)} of an image, not pixel_values: choose another --model"
+            f"{type(processor).__name__} turns an image into {', '.join(output)}, not pixel_values: choose another "
+            "--model"
         )
-    pixels: torch.Tensor = made["pixel_values"]
+    pixels: torch.Tensor = output["pixel_values"]
     return int(pixels.shape[-2]), int(pixels.shape[-1])
 
 
 def save_with(processor: Any, model: PreTrainedModel, folder: Path) -> None:
-    """Write a model and its processor to a folder, so that the one is found with the other."""
+    """Save a model and its processor to a folder, so that the Auto classes load both from it."""
     if not _is_timm(processor):
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
         return
-    # It is read from the model's configuration.
+    # transformers reads timm's processor from the model's configuration.
     model.config.pretrained_cfg = {**(getattr(model.config, "pretrained_cfg", None) or {}), **processor.data_config}
     model.save_pretrained(folder)
-    # What every other model's folder has, and others look for: a processor's file, and labels by their numbers.
+    # Other tools look for a processor's file and for id2label, which every other model's folder has.
     (folder / PROCESSOR_FILE).write_text(processor.to_json_string(), encoding="utf-8")
     config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     labels = {"id2label": model.config.id2label, "label2id": model.config.label2id}

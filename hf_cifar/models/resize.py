@@ -1,4 +1,4 @@
-"""Networks for images of another size than they were trained with: position embeddings are interpolated, once."""
+"""Adapt networks to images of another size, by interpolating their position embeddings once."""
 
 import copy
 from collections.abc import Iterable
@@ -19,18 +19,18 @@ STEP = 32  # pixels; the sizes that every common family takes are multiples of i
 
 
 def resized(model: PreTrainedModel, size: int) -> PreTrainedModel:
-    """The same network for square images of `size` pixels.
+    """Return the same network for square images of `size` pixels.
 
-    Position embeddings are interpolated as the family itself does it (bicubic), and the configuration says the new
-    size, so that the saved model opens anywhere. A network that takes any size, or interpolates in every pass, stays
-    as it is.
+    Position embeddings are interpolated as the family itself does it (bicubic), and the configuration gets the new
+    size, so that the saved model opens anywhere. A network that takes any size, or interpolates in every pass, is
+    returned unchanged.
 
     Args:
         model: in eval mode, on the CPU.
         size: side of the image, in pixels.
 
     Raises:
-        InputError: the size is no multiple of a patch, or the network cannot take it; sizes that work are named.
+        InputError: the size is not a multiple of the patch, or the network does not take it; names sizes that work.
     """
     own = _own_size(model)
     if own == size:
@@ -39,14 +39,14 @@ def resized(model: PreTrainedModel, size: int) -> PreTrainedModel:
     if size % patch:
         near = ([size - size % patch] if size > patch else []) + [size - size % patch + patch]
         raise InputError(
-            f"--image-size {size} is no multiple of the {patch} pixels of a patch of {architecture(model)}: "
+            f"--image-size {size} is not a multiple of {architecture(model)}'s patches of {patch} pixels: "
             f"use {' or '.join(map(str, near))}"
         )
-    found = _attempt(model, own, size)
-    if found is not None:
-        return found
+    adapted = _attempt(model, own, size)
+    if adapted is not None:
+        return adapted
     tried = {size - size % STEP, size - size % STEP + STEP} - {0}
-    works = {one for one in tried if one % patch == 0 and _attempt(model, own, one) is not None}
+    works = {side for side in tried if side % patch == 0 and _attempt(model, own, side) is not None}
     names = ", ".join(map(str, sorted(works | ({own} if own else set()))))
     raise InputError(
         f"--image-size {size} does not work with {architecture(model)}: "
@@ -55,30 +55,30 @@ def resized(model: PreTrainedModel, size: int) -> PreTrainedModel:
 
 
 def _attempt(model: PreTrainedModel, own: int | None, size: int) -> PreTrainedModel | None:
-    """The network for images of `size` pixels; None where there is none."""
+    """Return the network for images of `size` pixels; None if it cannot take them."""
     rebuilt = None if own is None else _rebuilt(model, own, size)
     plain = _pass(model, size)
-    flagged = _pass(model, size, **{FLAG: True})  # fails where the family knows no such flag
+    flagged = _pass(model, size, **{FLAG: True})  # fails if the family has no such flag
     expected = plain if flagged is None else flagged
     if rebuilt is not None:
         logits = _pass(rebuilt, size)
         if expected is None and (_is_timm(model) or _shapes(rebuilt) == _shapes(model)):
-            expected = logits  # timm interpolates when a network is made, and where nothing was, nothing can be wrong
-        # What the network itself makes of the size must be the same: nobody else knows how its embeddings are laid out.
+            expected = logits  # timm interpolates at creation; without interpolation nothing can be wrong
+        # The network's own interpolation is the reference: only it knows the layout of its embeddings.
         if logits is not None and expected is not None and torch.allclose(logits, expected, rtol=1e-3, atol=1e-4):
             return rebuilt
-    # As it is, and so without the flag, which nobody would set where it is saved.
+    # Unchanged, and so only if it works without the flag, which nobody sets for the saved model.
     return None if plain is None else model
 
 
 @torch.no_grad()
 def _pass(model: PreTrainedModel, size: int, **flags: Any) -> torch.Tensor | None:
-    """Logits of a random image by a random head; None where the network fails.
+    """Return the logits of a random image by a random head; None if the network fails.
 
-    By a copy: some networks remember the size of what they saw.
+    A copy computes them: some networks remember the size of their inputs.
     """
     copied = copy.deepcopy(model)
-    head(copied).renew(seed=1)  # one of zeros would answer the same to everything
+    head(copied).renew(seed=1)  # a head of zeros would give the same logits for anything
     pixels = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     try:
         logits: torch.Tensor = copied(pixels, **flags).logits
@@ -88,34 +88,36 @@ def _pass(model: PreTrainedModel, size: int, **flags: Any) -> torch.Tensor | Non
 
 
 def _rebuilt(model: PreTrainedModel, own: int, size: int) -> PreTrainedModel | None:
-    """The network that its configuration describes with another image size, with the weights of `model`.
+    """Build the network for another image size in its configuration, with the weights of `model`.
 
-    None where tensors that are no position embeddings of patches differ, or the size is not its configuration's.
+    Returns:
+        The network; None if the shapes of other tensors than position embeddings of patches differ, or it cannot be
+        built.
     """
     config = copy.deepcopy(model.config)
     _set_size(config, size)
     try:
-        found = type(model)(config).eval()
+        rebuilt = type(model)(config).eval()
     except NETWORK_FAILS:  # such as a network of timm that knows no image size
         return None
-    state, needed = model.state_dict(), found.state_dict()
+    state, needed = model.state_dict(), rebuilt.state_dict()
     if set(state) != set(needed):
         return None
     for name, tensor in needed.items():
         if tensor.shape == state[name].shape:
             continue
-        # Tables of relative positions are matrices too, and are another matter.
+        # Tables of relative positions are matrices too, but not embeddings of patches.
         is_table = tensor.ndim == 2 and not isinstance(model.get_submodule(name.rpartition(".")[0]), nn.Embedding)
         embeddings = _interpolated(state[name], tensor.shape, size / own, antialias=_is_timm(model))
         if is_table or embeddings is None:
             return None
         state[name] = embeddings
-    found.load_state_dict(state)
-    return found
+    rebuilt.load_state_dict(state)
+    return rebuilt
 
 
 def _interpolated(tensor: torch.Tensor, shape: torch.Size, ratio: float, antialias: bool) -> torch.Tensor | None:
-    """Position embeddings [(1,) tokens, width] for another grid of patches; None where the shapes are not of those."""
+    """Interpolate position embeddings [(1,) tokens, width] to another grid of patches; None if they are not such."""
     if tensor.ndim not in (2, 3) or tensor.shape[:-2] != shape[:-2] or tensor.shape[-1] != shape[-1]:
         return None
     for extra in EXTRA_TOKENS:
@@ -141,7 +143,7 @@ def _is_timm(model: PreTrainedModel) -> bool:
 
 
 def _own_size(model: PreTrainedModel) -> int | None:
-    """The side of the images that a network's configuration names; None where it names none."""
+    """Return the image size in a network's configuration; None if it has none."""
     config = model.config
     if _is_timm(model):
         built_for = (getattr(model.timm_model, "pretrained_cfg", None) or {}).get("input_size")
@@ -160,12 +162,12 @@ def _set_size(config: Any, size: int) -> None:
 
 
 def _vision(config: Any) -> Any:
-    """The configuration of the part that sees images, in a model that reads texts too."""
+    """Return the configuration of the vision part of a model of images and text."""
     return getattr(config, "vision_config", None) or config
 
 
 def _patch(model: PreTrainedModel) -> int:
-    """The side of the patches that a network cuts an image into, in pixels; 1 where it does not."""
+    """Return the side of the patches that a network divides an image into, in pixels; 1 if it does not."""
     first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
     if first is None or first.kernel_size != first.stride or first.padding not in ("valid", 0, (0, 0)):
         return 1

@@ -1,7 +1,7 @@
 """torchvision's ResNets as `PreTrainedModel`s, so that `Trainer` can train them.
 
 The file imports nothing of this package: `save_pretrained` can put it beside the weights, and the Hub can load it.
-For use elsewhere `models/export.py` turns the model into transformers' own ResNet, which needs no code of ours.
+For use elsewhere `models/native.py` turns the model into transformers' own ResNet, which needs no code of ours.
 """
 
 from typing import Any, cast
@@ -49,7 +49,7 @@ class TorchvisionResNetForImageClassification(PreTrainedModel):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """torchvision's own initialisation: transformers' default would draw every weight from N(0, 0.02)."""
+        """Initialise as torchvision does; transformers' default would draw every weight from N(0, 0.02)."""
         if isinstance(module, nn.Conv2d):
             init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, nn.BatchNorm2d):
@@ -63,20 +63,39 @@ class TorchvisionResNetForImageClassification(PreTrainedModel):
             init.uniform_(module.bias, -bound, bound)
 
     def forward(
-        self, pixel_values: torch.Tensor, labels: torch.Tensor | None = None
-    ) -> ImageClassifierOutputWithNoAttention:
-        """Logits, and the mean cross-entropy where labels are given.
+        self,
+        pixel_values: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> ImageClassifierOutputWithNoAttention | tuple[Any, ...]:
+        """Compute logits, and the loss if labels are given, as `ResNetForImageClassification` does.
 
         Args:
             pixel_values: float [batch, 3, height, width], normalised.
-            labels: int64 [batch].
+            labels: for cross-entropy int64 [batch]; for a `problem_type` of multi_label_classification float
+                [batch, labels], binary cross-entropy; for regression float [batch, labels], mean squared error.
+            output_hidden_states: return the feature maps too; the configuration's value by default.
+            return_dict: return a dataclass instead of a tuple; the configuration's value by default.
 
         Returns:
-            `logits`, float [batch, labels], and `loss`, a scalar or None.
+            `loss`, a scalar or None; `logits`, float [batch, labels]; and `hidden_states`, the output of the stem and
+            of each of the four stages, float [batch, channels, height, width], or None. As a tuple, without None.
         """
-        logits = self.network(pixel_values)
-        loss = None if labels is None else nn.functional.cross_entropy(logits.float(), labels)
-        return ImageClassifierOutputWithNoAttention(loss=loss, logits=logits)
+        config, network = self.config, self.network
+        return_dict = config.return_dict if return_dict is None else return_dict
+        keep = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        hidden_state = network.maxpool(network.relu(network.bn1(network.conv1(pixel_values))))
+        hidden_states: tuple[torch.Tensor, ...] = (hidden_state,)
+        for stage in (network.layer1, network.layer2, network.layer3, network.layer4):
+            hidden_state = stage(hidden_state)
+            hidden_states = (*hidden_states, hidden_state) if keep else ()
+        logits = network.fc(torch.flatten(network.avgpool(hidden_state), 1))
+        loss = None if labels is None else self.loss_function(labels, logits, config)
+        output = ImageClassifierOutputWithNoAttention(
+            loss=loss, logits=logits, hidden_states=hidden_states if keep else None
+        )
+        return output if return_dict else output.to_tuple()
 
 
 AutoConfig.register(TorchvisionResNetConfig.model_type, TorchvisionResNetConfig)

@@ -1,4 +1,4 @@
-"""Weights from files: read, recognised and checked, so that nothing is silently left random."""
+"""Read weights from files and check them, so that nothing is silently left random."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +15,10 @@ FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a `.safetensors` or `.pth` file, or of the weights file in a folder.
+    """Read the tensors of a `.safetensors` or `.pth` file, or of the weights file in a folder.
 
     Raises:
-        InputError: there is no such file in the folder, or it holds no tensors by name.
+        InputError: the folder has no weights file, or the file holds no named tensors.
     """
     file = _weights_file(path)
     try:
@@ -39,45 +39,45 @@ def load_checked(model: nn.Module, state: dict[str, torch.Tensor], heads: Sequen
     """Load a state dict; only the head may be missing, or have another number of classes.
 
     Args:
-        model: takes the tensors; names are its own, or for torchvision ResNets transformers' ones.
-        state: tensors by name.
-        heads: dotted names of the layers in `model` that make the logits.
-        source: where the state comes from, for messages.
+        model: to load into.
+        state: tensors by the model's names, or for torchvision's ResNets by transformers' names.
+        heads: dotted names of the layers in `model` that compute the logits.
+        source: of the state, for messages.
 
     Raises:
-        InputError: a tensor of the backbone is missing or has another shape, or one is not the model's.
+        InputError: a tensor of the backbone is missing or has another shape, or a tensor is unknown to the model.
     """
     own = model.state_dict()
     if not set(own) & set(state):
         state = _torchvision_names(own, state)
     of_head = tuple(f"{head}." for head in heads)
-    mine = {
+    taken = {
         name: tensor
         for name, tensor in state.items()
         if not name.startswith(of_head) or (name in own and tensor.shape == own[name].shape)
     }
     needed = {name for name in own if not name.startswith(of_head) and not name.endswith("num_batches_tracked")}
-    missing = sorted(needed - set(mine))
-    unknown = sorted(set(mine) - set(own))
-    shapes = [name for name in mine if name in own and mine[name].shape != own[name].shape]
+    missing = sorted(needed - set(taken))
+    unknown = sorted(set(taken) - set(own))
+    shapes = [name for name in taken if name in own and taken[name].shape != own[name].shape]
     if missing or unknown or shapes:
         faults = [
-            f"{len(names)} tensors {what} (such as {names[0]}{detail})"
-            for names, what, detail in (
+            f"{len(names)} tensors {fault} (such as {names[0]}{detail})"
+            for names, fault, detail in (
                 (missing, "missing", ""),
                 (unknown, "unknown", ""),
-                (shapes, "of another shape", shapes and _shapes(own[shapes[0]], mine[shapes[0]])),
+                (shapes, "of another shape", shapes and _shapes(own[shapes[0]], taken[shapes[0]])),
             )
             if names
         ]
         raise InputError(f"{source} does not fit the architecture of the model: {'; '.join(faults)}; see --model")
-    model.load_state_dict(mine, strict=False)
+    model.load_state_dict(taken, strict=False)
 
 
 def put_weights(model: nn.Module, state: dict[str, torch.Tensor]) -> None:
-    """Give a model other weights, between two passes of images.
+    """Load other weights into a model that has already been used.
 
-    Networks of LeViT's kind keep tables of their weights in eval mode, and make them anew only after training mode.
+    LeViT and its like cache tables of their weights in eval mode, and clear them only when training mode is set.
     """
     model.load_state_dict(state)
     mode = model.training
@@ -95,13 +95,13 @@ def _weights_file(path: Path) -> Path:
 
 
 def _torchvision_names(own: dict[str, Any], state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A state dict with transformers' ResNet names under torchvision's, where `own` has those."""
+    """Rename a state dict from transformers' ResNet names to torchvision's, if `own` has those."""
     try:
-        back = {native_key(name): name for name in own}
+        torchvision_name = {native_key(name): name for name in own}
     except KeyError:
         return state
-    return {back.get(name, name): tensor for name, tensor in state.items()}
+    return {torchvision_name.get(name, name): tensor for name, tensor in state.items()}
 
 
-def _shapes(own: torch.Tensor, found: torch.Tensor) -> str:
-    return f": {'x'.join(map(str, found.shape))}, where the model has {'x'.join(map(str, own.shape))}"
+def _shapes(own: torch.Tensor, given: torch.Tensor) -> str:
+    return f": {'x'.join(map(str, given.shape))}, where the model has {'x'.join(map(str, own.shape))}"

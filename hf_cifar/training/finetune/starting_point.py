@@ -6,15 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from hf_cifar.config.locate import locate_model, locate_start
 from hf_cifar.config.parts import ModelConfig
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.data.splits import Splits
+from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import head
 from hf_cifar.models.base_model import metrics_beside
 from hf_cifar.models.build import BuiltModel, build_model
+from hf_cifar.models.pretrained import load_config
 from hf_cifar.run.stage_folder import METRICS_FILE, SPLITS_FILE
 from hf_cifar.utils.progress import say
 
@@ -100,7 +102,7 @@ def _has_head_for(label_names: list[str], config: ModelConfig) -> bool:
     if location.kind == "torchvision" or config.weights is not None:
         return False
     try:
-        names = AutoConfig.from_pretrained(location.name, revision=location.revision or "main").id2label or {}
-    except (OSError, ValueError, ImportError):
+        names = load_config(location).id2label or {}
+    except InputError:
         return False  # `build_model` says what is wrong with it
     return [names[number] for number in sorted(names)] == label_names
