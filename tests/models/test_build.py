@@ -11,6 +11,7 @@ import transformers
 from PIL import Image
 from support.families import FAMILIES, LABELS
 from support.models import build, processor
+from support.random_state import spy_on_accelerators
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel, pipeline
 from transformers.modeling_outputs import ImageClassifierOutput
@@ -92,7 +93,7 @@ def test_of_an_unknown_family_the_last_linear_layer_is_the_head_and_that_is_said
     assert head_names(built.model) == ["answer.out"]
     assert built.probe_fault is None
     assert built.remarks == (
-        "StrangeForImageClassification is not known here: its classifier is taken to be answer.out",
+        "unknown family StrangeForImageClassification: its last linear layer, answer.out, is taken as the head",
     )
     assert [group.name for group in layer_groups(built.model)] == ["stem", "blocks.0", "blocks.1", "blocks.2", "head"]
 
@@ -107,13 +108,13 @@ def test_layers_that_run_in_another_order_are_one_group(strange, configure, caps
     rows = (result.output_dir / "finetune" / "parameter_groups.csv").read_text().splitlines()
     assert len(rows) == 3, "the order that was found must hold in every part of the run"
     said = capsys.readouterr().err
-    assert said.count("images do not pass through the layers of Strange") == 1
+    assert said.count("the layers of StrangeForImageClassification do not run in the order of their names") == 1
     assert said.count("the backbone of StrangeForImageClassification is one layer group") == 1
 
 
 @pytest.mark.parametrize(("kind", "reason"), [
     ("scaled", "the logits of StrangeForImageClassification are not its linear classifier's"),
-    ("tokens", "gets inputs of shapes .*, not one row of features an image"),
+    ("tokens", "gets inputs of shapes .*, not one row of features for each image"),
     ("without bias", "the classifier of StrangeForImageClassification has no bias"),
 ])  # fmt: skip
 def test_what_cannot_be_probed_is_refused_and_fine_tuned(kind, reason, strange, configure, image_folder):
@@ -151,7 +152,7 @@ def test_what_is_no_classifier_of_pixels_is_refused(tmp_path):
     clusters = np.random.default_rng(0).uniform(-1, 1, (8, 3)).tolist()
     colours = transformers.ImageGPTImageProcessor(clusters=clusters, size={"height": 4, "width": 4})
     colours.save_pretrained(tmp_path / "of-colours")
-    with pytest.raises(InputError, match=r"ImageGPTImageProcessor.* makes input_ids of an image, not pixel_values"):
+    with pytest.raises(InputError, match=r"ImageGPTImageProcessor.* turns an image into input_ids, not pixel_values"):
         build_folder(tmp_path / "of-colours")
 
 
@@ -160,6 +161,13 @@ def test_a_processor_that_does_not_fit_its_model_is_refused(tmp_path):
     processor(40).save_pretrained(tmp_path)
     with pytest.raises(InputError, match=r"ViTForImageClassification does not work on images of 40 x 40 pixels"):
         build_folder(tmp_path)
+
+
+@pytest.mark.parametrize("model", ["resnet18", "folder"])
+def test_building_a_model_touches_no_generator_of_an_accelerator(model, tiny_model, monkeypatch):
+    touched = spy_on_accelerators(monkeypatch)
+    build(ModelConfig(model=str(tiny_model) if model == "folder" else model, weights="none"), ["a", "b"], seed=3)
+    assert not touched
 
 
 def test_trying_a_model_leaves_it_and_the_generator_as_they_were(tmp_path):

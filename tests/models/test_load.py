@@ -34,7 +34,7 @@ def test_a_saved_classifier_comes_back_in_float32_with_its_processor(folder):
 
 def test_missing_label_names_are_a_warning(folder, capsys):
     load(folder)
-    assert "has no label names, so its answers are LABEL_0 to LABEL_4" in capsys.readouterr().err
+    assert "has no label names; its predictions are LABEL_0 to LABEL_4" in capsys.readouterr().err
 
 
 def without_processor(folder):
@@ -76,8 +76,8 @@ def of_text(folder):
     [
         (without_processor, "has no image processor that can be read"),
         (without_weights, "cannot be loaded"),
-        (without_head, r"no trained image classifier: 2 tensors .*\(such as classifier\.1\.bias"),
-        (with_head_of_another_size, r"no trained image classifier: 2 tensors .*\(such as classifier\.1\.bias"),
+        (without_head, r"not a trained image classifier: 2 tensors .*\(such as classifier\.1\.bias"),
+        (with_head_of_another_size, r"not a trained image classifier: 2 tensors .*\(such as classifier\.1\.bias"),
         (cut_short, "cannot be loaded"),
         (with_broken_config, "cannot be loaded"),
         (of_text, "is a bert model"),

@@ -73,8 +73,8 @@ def test_the_saved_configuration_says_the_new_size(family, tmp_path):
 
 
 @pytest.mark.parametrize(("family", "size", "message"), [
-    ("vit", 30, "30 is no multiple of the 8 pixels of a patch of ViTForImageClassification: use 24 or 32"),
-    ("timm-vit", 52, "52 is no multiple of the 8 pixels of a patch of vit_tiny_patch16_224: use 48 or 56"),
+    ("vit", 30, "30 is not a multiple of ViTForImageClassification's patches of 8 pixels: use 24 or 32"),
+    ("timm-vit", 52, "52 is not a multiple of vit_tiny_patch16_224's patches of 8 pixels: use 48 or 56"),
     ("levit", 96, "96 does not work with LevitForImageClassification: sizes that do: 64"),
     ("pvt", 64, "64 does not work with PvtForImageClassification: sizes that do: 32"),
     ("hiera", 40, "40 does not work with HieraForImageClassification: sizes that do: 32, 64"),
