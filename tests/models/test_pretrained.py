@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from support.models import build, tiny_resnet
+from support.models import tiny_resnet
 
 from hf_cifar.config.locate import Location
 from hf_cifar.errors import InputError

@@ -5,6 +5,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 from support.families import FAMILIES
+from support.models import build
 from transformers import AutoImageProcessor
 
 from hf_cifar.config.parts import ModelConfig

@@ -9,7 +9,6 @@ from transformers import PreTrainedModel
 from hf_cifar.config.locate import Location, locate_start
 from hf_cifar.data.content import image_hashes
 from hf_cifar.data.splits import Splits
-from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import head
 from hf_cifar.models.base_model import metrics_beside
 from hf_cifar.models.build import build_model
