@@ -1,16 +1,19 @@
-"""The report: one file that needs nothing else, says what metrics.json says, and trusts no name."""
+"""The report: one self-contained file with the numbers of metrics.json, in which names are never markup."""
 
-import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from support.made_up_stage import ROBUSTNESS, MadeUpStage, make_stage, metrics_of, section_of
+from support.legacy import legacy_metrics
+from support.made_up_stage import ROBUSTNESS, MadeUpStage, make_stage, metrics_of, split_metrics_of
 
-from hf_cifar.evaluation.figures import save_figures
+from hf_cifar.evaluation.figures.collection import save_figures
 from hf_cifar.evaluation.report.report import render, write_report
+from hf_cifar.run.stage_metrics import StageMetrics
+from hf_cifar.utils.formatting import error, interval, percent
 
 VOID = {"meta", "link", "img", "br"}
 SCRIPT, QUOTED = "<script>alert(1)</script>", 'a&b "c"'
@@ -18,7 +21,7 @@ NAMES = ("ape", "bee", "cat", "dog")
 
 
 class Page(HTMLParser):
-    """A page as a browser reads it; tags that are not closed, or closed in another order, are refused."""
+    """A page as a browser reads it; unbalanced tags are refused."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -26,6 +29,7 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
         self.style = ""
+        self.title = ""
         self.feed(text)
         self.close()
         assert not self.open
@@ -43,6 +47,8 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if "style" in self.open:
             self.style += data
+        elif "title" in self.open:
+            self.title += data
         else:
             self.words.append(data)
 
@@ -97,7 +103,7 @@ def test_nothing_comes_from_outside_and_nothing_runs(name, pages):
 
 
 @pytest.mark.parametrize("name", ["finetune", "probe", "evaluate"])
-def test_the_page_can_be_read_by_anyone(name, pages):
+def test_the_page_is_accessible(name, pages):
     page = pages[name]
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("h1")) == len(page.all("title")) == len(page.all("main")) == len(page.all("header")) == 1
@@ -114,100 +120,163 @@ def test_the_page_can_be_read_by_anyone(name, pages):
 
 
 @pytest.mark.parametrize("name", ["finetune", "probe", "evaluate"])
-def test_what_is_unknown_is_not_said(name, pages):
-    said = pages[name].text + alternatives(pages[name])
-    assert not re.search(r"\b(None|nan|NaN|inf|null|Undefined)\b", said)
-    assert "{" not in said
-    assert "%}" not in said
+def test_unknown_values_are_left_out(name, pages):
+    text = pages[name].text + alternatives(pages[name])
+    assert not re.search(r"\b(None|nan|NaN|inf|null|Undefined)\b", text)
+    assert "{" not in text
+    assert "%}" not in text
 
 
 @pytest.mark.parametrize("name", ["finetune", "probe", "evaluate"])
-def test_the_figures_are_those_of_metrics_json(name, stages, pages):
-    text, metrics = pages[name].text, json.loads(stages[name].folder.metrics.read_text())
-    test = metrics["test"]
-    assert f"{test['accuracy']:.2%} of {test['num_examples']} {metrics.get('split', 'test')} images right" in text
-    low, high = test["accuracy_ci95"]
-    assert f"95 % interval {low:.2%} to {high:.2%}" in text
-    both = [metrics[part] for part in ("test", "validation") if part in metrics]
-    for row, key, digits in (
-        *(("accuracy", "accuracy", ".2%"), ("macro F1", "f1_macro", ".2%")),
-        *(("NLL (nats)", "nll", ".4f"), ("calibration error", "ece", ".2%")),
+def test_the_numbers_are_those_of_metrics_json(name, stages, pages):
+    text, metrics = pages[name].text, StageMetrics.read(stages[name].folder.metrics)
+    test = metrics.test
+    assert f"{percent(test.accuracy)} accuracy on {test.num_examples} {metrics.split} images" in text
+    assert f"95% confidence interval (Wilson): {interval(test.accuracy_ci95)}" in text
+    both = [part for part in (metrics.test, metrics.validation) if part is not None]
+    for row, values in (
+        ("accuracy", [percent(part.accuracy) for part in both]),
+        ("macro F1", [percent(part.f1_macro) for part in both]),
+        ("NLL (nats)", [error(part.nll) for part in both]),
+        ("ECE", [error(part.ece) for part in both]),
     ):
-        assert " ".join([row, *(format(part[key], digits) for part in both)]) in text
-    for label, figures in test["per_class"].items():
-        row = rf"{label} {figures['recall']:.1%} [\d.]+–[\d.]+% {figures['precision']:.1%} {figures['f1']:.1%} "
-        assert re.search(rf"{row}{figures['num_examples']}\b", text)
-    for pair in test["confused_pairs"][:10]:
-        assert f"{pair['label']} {pair['prediction']} {pair['count']} {pair['share']:.1%}" in text
-    for library, version in metrics["versions"].items():
+        assert " ".join([row, *values]) in text
+    for label, of_class in test.per_class.items():
+        scores = [percent(value) for value in (of_class.recall, of_class.precision, of_class.f1)]
+        row = rf"{label} {scores[0]} [\d.]+% to [\d.]+% {scores[1]} {scores[2]} "
+        assert re.search(rf"{row}{of_class.num_examples}\b", text)
+    for pair in test.confused_pairs[:10]:
+        assert f"{pair.label} {pair.prediction} {pair.count} {percent(pair.share)}" in text
+    for library, version in metrics.versions.items():
         assert f"{library} {version}" in text
 
 
-def test_calibration_is_told_in_words(stages, pages):
-    test = stages["finetune"].metrics["test"]
-    filled = [entry for entry in test["reliability"] if entry["count"]]
-    sure = sum(entry["count"] * entry["confidence"] for entry in filled) / test["num_examples"]
+def test_the_same_number_reads_the_same_everywhere_and_never_better_than_it_is():
+    """97.777% is never shown as 97.78%, a calibration error of 0.02341 never as 0.0234."""
+    test = split_metrics_of(9.0 * np.eye(4)[[0, 1, 2, 3]], np.arange(4), NAMES, 1.5)
+    test = replace(test, accuracy=0.97777, accuracy_ci95=(0.97111, 0.98111), ece=0.02341, ece_calibrated=0.02341)
+    page = Page(render("x", metrics_of("evaluate", test), figures={"reliability": "data:image/png;base64,"}))
+    everything = page.text + alternatives(page)
+    assert everything.count("97.77%") == 4, "headline, table, calibration, alternative text"
+    assert "97.78" not in everything
+    assert everything.count("0.0235") == 7
+    assert "0.0234" not in everything
+    assert everything.count("97.11% to 98.12%") == 2
+    assert "97.77%" in page.title
+
+
+def test_model_selection_is_said_where_there_was_any(pages):
+    sentence = "Model selection used the validation split only; the test split was evaluated once, at the end."
+    assert sentence in pages["finetune"].text and sentence in pages["probe"].text
+    assert sentence not in pages["evaluate"].text
+
+
+def test_calibration_is_described(stages, pages):
+    test = stages["finetune"].metrics.test
+    filled = [entry for entry in test.reliability if entry.count]
+    confidence = sum(entry.count * entry.confidence for entry in filled) / test.num_examples
     text = pages["finetune"].text
-    assert f"a probability of {sure:.1%}, and is right {test['accuracy']:.1%} of the time" in text
-    after = f"brings that error to {test['ece_calibrated']:.2%}, and the negative log-likelihood from {test['nll']:.4f}"
-    assert f"Dividing its logits by 1.250, a temperature fitted on validation, {after}" in text
-    assert "No temperature is known" in pages["probe"].text
+    assert f"its mean confidence is {percent(confidence)}, its accuracy {percent(test.accuracy)}" in text
+    scaled = f"changes the ECE to {error(test.ece_calibrated)} and the negative log-likelihood from {error(test.nll)}"
+    assert f"Temperature scaling with 1.250, fitted on the validation split, {scaled}" in text
+    assert "No temperature is available" in pages["probe"].text
 
 
 @pytest.mark.parametrize(
-    ("confidence", "accuracy", "said"),
-    [(0.9, 0.7, "too sure of itself"), (0.7, 0.9, "too modest"), (0.801, 0.8, "about as sure as it should be")],
+    ("confidence", "accuracy", "verdict"),
+    [(0.9, 0.7, "overconfident"), (0.7, 0.9, "underconfident"), (0.801, 0.8, "well calibrated on average")],
 )
-def test_the_verdict_on_calibration(confidence, accuracy, said):
+def test_the_verdict_on_calibration(confidence, accuracy, verdict):
     labels = np.zeros(1000, dtype=int)
-    right = np.arange(1000) < round(1000 * accuracy)
+    correct = np.arange(1000) < round(1000 * accuracy)
     odds = np.log(confidence / (1 - confidence))
-    logits = np.where(right, odds, -odds)[:, None] * [1.0, 0.0]
-    metrics = metrics_of("evaluate", section_of(logits, labels, ["ape", "bee"]), {})
-    assert said in Page(render("x", metrics)).text
+    logits = np.where(correct, odds, -odds)[:, None] * [1.0, 0.0]
+    metrics = metrics_of("evaluate", split_metrics_of(logits, labels, ["ape", "bee"]))
+    assert f"The model is {verdict}:" in Page(render("x", metrics)).text
 
 
-def test_images_say_what_they_show_in_numbers(stages, pages):
-    test, said = stages["finetune"].metrics["test"], alternatives(pages["finetune"])
-    pair = test["confused_pairs"][0]
-    most = f"{pair['label']} taken for {pair['prediction']}, {pair['count']} times"
-    assert f"Confusion matrix of 4 classes; most confused: {most}" in said
-    worst = min(test["per_class"], key=lambda name: test["per_class"][name]["recall"])
-    assert f"Lowest recall: {worst}, {test['per_class'][worst]['recall']:.1%}" in said
-    assert f"accuracy {test['accuracy']:.1%}, expected calibration error {test['ece']:.1%}" in said
-    assert "81.2% on clean images, 55.0% on average when corrupted. Hardest: fog, 15.0% at severity 5" in said
-    assert "Learning curves over 4 epochs; training loss from 2 to 0.5; validation accuracy from 50.0% to 87.5%" in said
-    assert "epoch 3 was kept" in said
+def test_figures_have_alternative_texts(stages, pages):
+    test, text = stages["finetune"].metrics.test, alternatives(pages["finetune"])
+    pair = test.confused_pairs[0]
+    most = f"{pair.label} predicted as {pair.prediction}, {pair.count} times"
+    assert f"Confusion matrix of 4 classes; most confused: {most}" in text
+    worst = min(test.per_class, key=lambda name: test.per_class[name].recall)
+    assert f"Lowest recall: {worst}, {percent(test.per_class[worst].recall)}" in text
+    assert f"accuracy {percent(test.accuracy)}, expected calibration error {error(test.ece)}" in text
+    assert "81.25% on clean images, 55.00% on average on corrupted images. Hardest: fog, 15.00% at severity 5" in text
+    assert "Training curves over 4 epochs; training loss from 2.0000 to 0.5000" in text
+    assert "selected: epoch 3" in text
     row = stages["finetune"].folder.mistakes.read_text().splitlines()[1].split(",")
-    assert f"Image {row[0]}: labelled {row[1]}, taken for {row[2]} with a probability of {float(row[4]):.1%}" in said
+    probability = percent(float(row[4]), decimals=1)
+    assert f"Image {row[0]}: labelled {row[1]}, predicted as {row[2]} with probability {probability}" in text
 
 
-def test_training_is_told_where_there_was_any(pages):
+def test_training_is_described_where_there_was_any(pages):
     text = pages["finetune"].text
     for row in (
-        "augmentation augment standard; mixup 0.2",
-        *("chosen on validation epoch 3; step 30", "training time 12.7 min", "peak memory 1,403 MB"),
-        *("trainable parameters 11,181,642", "full determinism yes", "time of the whole stage 13.6 min"),
-        *("Train 12,345 images: the rest of train; 2 that cannot be read are left out", "Seed 7"),
+        "Augmentation standard, MixUp 0.2",
+        "Starting point this run's probe",
+        "Selected on validation epoch 3 (step 30), validation accuracy 87.65%",
+        "Training time 12 min 40 s",
+        "Stage time, predictions included 13 min 34 s",
+        "Peak memory 1,403 MB",
+        "Trainable parameters 11,181,642 of 11,181,642",
+        "Train 12,345 images: the rest of train; 2 unreadable images left out",
+        "CPU Some CPU, 2 cores",
+        "Seed 7",
         "hf-cifar --config run.yaml",
     ):
         assert row in text
+    probe = pages["probe"].text
+    for row in ("Images through the backbone 12,345 of train and 678 of validation", "Head training time 3.2 s"):
+        assert row in probe
+    assert "Selected on validation learning rate 0.3" in probe
     evaluated = pages["evaluate"].text
-    assert "How it was trained" not in evaluated
-    assert "validation" not in evaluated.lower().replace("fitted on validation", "")
-    assert "Split measured held-out" in evaluated
+    assert "Training setup" not in evaluated
+    assert "validation" not in evaluated.lower().replace("fitted on the validation split", "")
+    assert "Evaluated split held-out" in evaluated
     assert "Model folder runs/x/finetune/model" in evaluated
     assert "hf-cifar --config" not in evaluated  # its folder has no run.yaml
 
 
 def test_robustness_is_there_only_if_it_was_measured(pages):
-    assert "fog 75.0% 60.0% 45.0% 30.0% 15.0%" in pages["finetune"].text
+    assert "fog 75.00% 60.00% 45.00% 30.00% 15.00%" in pages["finetune"].text
     assert "81.25% on clean images to 55.00% on average" in pages["finetune"].text
     for name in ("probe", "evaluate"):
-        assert "obustness" not in pages[name].text
+        assert "Robustness" not in pages[name].text
 
 
-def test_names_are_shown_and_never_obeyed(tmp_path):
+def test_both_macro_f1_are_shown_where_a_class_without_images_was_predicted():
+    logits = 9.0 * np.eye(4)[[0, 2, 1]]
+    page = Page(render("x", metrics_of("evaluate", split_metrics_of(logits, np.array([0, 0, 1]), NAMES))))
+    # F1 of 2/3, 1, and 0 for the class that is predicted only.
+    assert page.text.count("macro F1 55.55%") == 2, "tile and table"
+    assert page.text.count("macro F1 over classes with images 83.33%") == 2
+    assert "2 of 4 classes have no images in this split" in page.text
+    agreeing = metrics_of("evaluate", split_metrics_of(9.0 * np.eye(4)[[0, 1]], np.array([0, 1]), NAMES))
+    assert "over classes with images" not in Page(render("x", agreeing)).text
+
+
+def test_images_that_the_model_was_trained_on_are_said():
+    metrics = metrics_of("evaluate", split_metrics_of(np.eye(4), np.arange(4), NAMES))
+    assert "Seen in training" not in Page(render("x", metrics)).text
+    data = replace(metrics.dataset, num_trained_on=3, num_left_out=12)
+    text = Page(render("x", replace(metrics, dataset=data))).text
+    assert "3 evaluated images are identical to training images of the model; 12 training images" in text
+
+
+def test_metrics_of_older_versions_are_rendered(tmp_path):
+    for stage in ("probe", "finetune"):
+        metrics = StageMetrics.from_dict(legacy_metrics(stage))
+        text = Page(render("demo", metrics)).text
+        assert "97.49% accuracy on 359 test images" in text
+        assert "Test 359 images: 20% of train, held out with seed 0" in text
+        assert "macro F1 97.50%" in text
+    assert "Starting point this run's probe" in text
+    assert "Selected on validation epoch 8 (step 168), validation accuracy 98.61%" in text
+
+
+def test_names_are_text_and_never_markup(tmp_path):
     names = (SCRIPT, QUOTED, "' onerror='alert(1)", "{{ 7*7 }}")
     stage = make_stage(tmp_path / "<b>run", names=names, strength=0.5, model="</style><script>alert(2)</script>")
     page = report_of(stage)
@@ -215,8 +284,8 @@ def test_names_are_shown_and_never_obeyed(tmp_path):
     assert not [key for _, attributes in page.tags for key in attributes if key.startswith("on")]
     for name in (*names, "<b>run", "</style><script>alert(2)</script>"):
         assert name in page.text
-    said = alternatives(page)
-    assert all(f"labelled {name}" in said for name in names)
+    text = alternatives(page)
+    assert all(f"labelled {name}" in text for name in names)
     content = stage.folder.report.read_text()
     assert "<script" not in content
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in content
@@ -224,9 +293,9 @@ def test_names_are_shown_and_never_obeyed(tmp_path):
 
 def test_no_mistake_at_all(tmp_path):
     page = report_of(make_stage(tmp_path, strength=60.0))
-    assert "100.00% of 300 test images right" in page.text
-    assert "No image was taken for another class." in page.text
-    assert "no image was taken for another class" in alternatives(page)
+    assert "100.00% accuracy on 300 test images" in page.text
+    assert "No image was misclassified." in page.text
+    assert "no image was misclassified" in alternatives(page)
     assert "Worst mistakes" not in page.text
     assert "label errors" not in page.text.lower()
 
@@ -241,8 +310,8 @@ def test_many_classes_are_folded_away_and_numbered_as_in_the_matrix(tmp_path):
 
 def test_a_class_without_images_has_no_recall():
     labels = np.array([0, 1] * 20)
-    metrics = metrics_of("evaluate", section_of(9.0 * np.eye(3)[labels], labels, ["ape", "bee", "cat"]), {})
-    assert "cat – – 0.0% – 0" in Page(render("x", metrics)).text
+    metrics = metrics_of("evaluate", split_metrics_of(9.0 * np.eye(3)[labels], labels, ["ape", "bee", "cat"]))
+    assert "cat – – 0.00% – 0" in Page(render("x", metrics)).text
 
 
 def test_it_can_be_written_again_from_the_files_alone(tmp_path):
@@ -259,7 +328,7 @@ def test_without_figures_it_is_still_a_report(tmp_path):
     stage = make_stage(tmp_path)
     stage.folder.metrics.unlink()
     page = Page(write_report(stage.folder, stage.metrics).read_text())
-    assert f"{stage.metrics['test']['accuracy']:.2%}" in page.text
+    assert percent(stage.metrics.test.accuracy) in page.text
     assert not page.all("img")
 
 
