@@ -156,7 +156,7 @@ def _train(config: RunConfig, stage: str) -> ProbeSummary | FinetuneSummary:
     options = config.augmentation
     return FinetuneSummary(
         **shared,
-        augmentation=Augmentation(config.augment["finetune"], options.random_erasing, options.mixup, options.cutmix),
+        augmentation=Augmentation(config.augment("finetune"), options.random_erasing, options.mixup, options.cutmix),
         chosen=Chosen(epoch=2.0, step=20, metric="accuracy", value=0.7052),
         epochs=3.0,
         trainable_parameters=11_181_642,
