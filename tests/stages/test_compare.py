@@ -8,12 +8,11 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from scipy.stats import binomtest
-from support.compared_runs import make_compared_runs, make_evaluation
+from support.compared_runs import change, change_predictions, make_compared_runs, make_evaluation
 from support.legacy import legacy_metrics
 
 from hf_cifar.config.run_config import RunConfig, nested
@@ -54,19 +53,6 @@ def compared(finished, tmp_path_factory):
 
 def metrics_of(stage: Path) -> dict:
     return json.loads((stage / "metrics.json").read_text())
-
-
-def change(file: Path, edit) -> None:
-    """Let `edit` change the content of a JSON file."""
-    content = json.loads(file.read_text())
-    edit(content)
-    file.write_text(json.dumps(content))
-
-
-def change_predictions(stage: Path, **columns) -> None:
-    file = stage / "predictions.parquet"
-    table = pq.read_table(file).to_pydict()
-    pq.write_table(pa.table({**table, **{name: edit(np.array(table[name])) for name, edit in columns.items()}}), file)
 
 
 def test_rows_are_the_metrics_of_the_runs(compared, finished):
@@ -196,90 +182,6 @@ def test_requests_that_make_no_sense(names, message, finished, tmp_path):
         compare([str(finished / name) for name in names], tmp_path / "out")
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "out").exists()
-
-
-def test_a_run_that_is_not_done(copies):
-    (copies / "a" / "finetune" / "metrics.json").unlink()
-    with pytest.raises(InputError, match=r"finetune is not finished: finish it with --resume, or give .*/a/probe$"):
-        find_runs([str(copies / "a"), str(copies / "b")])
-    with pytest.raises(InputError, match=r"finetune is not finished"):
-        find_runs([str(copies / "a/finetune"), str(copies / "b")])
-    assert [item.name for item in find_runs([str(copies / "a/probe"), str(copies / "b")])] == ["a/probe", "b/probe"]
-
-
-def test_names_are_as_long_as_they_must_be(finished, copies):
-    found = find_runs([str(finished / "a"), str(copies / "a"), str(copies / "b")])
-    ends = [f"{folder.name}/{rest}" for folder, rest in ((finished, "a/finetune"), (copies, "a/finetune"))]
-    assert [item.name for item in found] == [*ends, f"{copies.name}/b/probe"]
-
-
-def test_files_that_cannot_be_read(copies):
-    runs = [str(copies / "a"), str(copies / "b")]
-    (copies / "b/probe/metrics.json").write_text("{")
-    with pytest.raises(InputError, match=r"b/probe cannot be read"):
-        find_runs(runs)
-    shutil.copy(copies / "a/probe/metrics.json", copies / "b/probe/metrics.json")
-    (copies / "b/probe/predictions.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match=r"b/probe cannot be read"):
-        find_runs(runs)
-    (copies / "b/probe/predictions.parquet").unlink()
-    with pytest.raises(InputError, match=r"b/probe cannot be read"):
-        find_runs(runs)
-
-
-REFUSED = "a/finetune and b/probe were not tested on the same images: "
-
-
-def test_the_same_rows_of_another_dataset_are_refused(copies):
-    change(copies / "b/splits.json", lambda splits: splits["test"].update(fingerprint="other"))
-    with pytest.raises(InputError, match=REFUSED + r"colours.* \(.+\) and colours.* \(other\) have the same name"):
-        find_runs([str(copies / "a"), str(copies / "b")])
-    change(copies / "b/probe/metrics.json", lambda metrics: metrics["dataset"].update(id="flowers"))
-    with pytest.raises(InputError, match=REFUSED + r"the datasets are colours.* and flowers \(other\)"):
-        find_runs([str(copies / "a"), str(copies / "b")])
-
-
-def test_without_the_indices_of_the_splits_the_training_split_tells(copies):
-    (copies / "b/splits.json").unlink()
-    runs = [str(copies / "a"), str(copies / "b")]
-    assert len(find_runs(runs)) == 2
-    change(copies / "b/probe/metrics.json", lambda metrics: metrics["dataset"].update(fingerprint="other"))
-    with pytest.raises(InputError, match=REFUSED):
-        find_runs(runs)
-
-
-def test_other_rows_are_refused(copies):
-    change_predictions(copies / "b/probe", index=lambda index: index + 5)
-    with pytest.raises(InputError, match=REFUSED + r"18 and 18 images, 13 of them in both"):
-        find_runs([str(copies / "a"), str(copies / "b")])
-
-
-def test_other_labels_are_refused(copies):
-    change_predictions(copies / "b/probe", label=lambda label: np.where(np.arange(18) == 4, (label + 1) % 3, label))
-    with pytest.raises(InputError, match=REFUSED + r"1 of 18 images have different labels, such as image 4: \w+ in"):
-        find_runs([str(copies / "a"), str(copies / "b")])
-
-
-def renamed(names: list[str]):
-    def edit(metrics: dict) -> None:
-        old = metrics["test"]["per_class"]
-        metrics["test"]["per_class"] = dict(zip(names, old.values(), strict=True))
-
-    return edit
-
-
-def test_classes_in_another_order_are_matched_by_name(copies, compared):
-    change(copies / "b/probe/metrics.json", renamed(["Red", "blue", "green"]))
-    with pytest.raises(InputError, match=REFUSED + "18 of 18 images have different labels"):
-        find_runs([str(copies / "a"), str(copies / "b")])
-    # blue, green, red by their new numbers; and the images in another order.
-    numbers = np.array([1, 2, 0])
-    turned = {name: lambda column: numbers[column][::-1] for name in ("label", "prediction")}
-    change_predictions(copies / "b/probe", index=lambda index: index[::-1], **turned)
-    one, other = find_runs([str(copies / "a"), str(copies / "b")])
-    pair = next(pair for pair in compared.data["pairs"] if (pair["first"], pair["second"]) == ("a/finetune", "b/probe"))
-    assert int((one.correct & ~other.correct).sum()) == pair["only_first_right"]
-    assert int((other.correct & ~one.correct).sum()) == pair["only_second_right"]
 
 
 def test_an_evaluated_stage_beside_a_trained_one(copies, tmp_path):

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from hf_cifar.evaluation.compute_metrics import save_predictions
 from hf_cifar.run.stage_folder import StageFolder
@@ -54,3 +56,16 @@ def make_evaluation(run: Path, of: StageFolder, fingerprint: str = FINGERPRINT, 
     replace(evaluated, dataset=data, split=split, model=str(of.model), model_dir=str(of.model)).write(folder.metrics)
     folder.predictions.write_bytes(of.predictions.read_bytes())
     return folder
+
+
+def change(file: Path, edit) -> None:
+    """Let `edit` change the content of a JSON file."""
+    content = json.loads(file.read_text())
+    edit(content)
+    file.write_text(json.dumps(content))
+
+
+def change_predictions(stage: Path, **columns) -> None:
+    file = stage / "predictions.parquet"
+    table = pq.read_table(file).to_pydict()
+    pq.write_table(pa.table({**table, **{name: edit(np.array(table[name])) for name, edit in columns.items()}}), file)
