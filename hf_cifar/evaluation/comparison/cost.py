@@ -95,10 +95,10 @@ def _cost(
 
 
 def _measurement(device: torch.device, rounds: int) -> Measurement:
-    found = hardware(device)
+    names = hardware(device)
     on_cpu = device.type == "cpu"
     return Measurement(
-        device=str(found["cpu"] if on_cpu else found["device"]),
+        device=str(names["cpu"] if on_cpu else names["device"]),
         threads=torch.get_num_threads() if on_cpu else None,
         batch_size=BATCH_SIZE,
         rounds=rounds,
