@@ -29,11 +29,11 @@ FIGURE_FILE = Path("figures", "accuracy_against_cost.png")
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """A comparison and its files.
+    """Result of `--stage compare`: the comparison and its files.
 
     Attributes:
         output_dir: the folder with compare.md, compare.json and the figure.
-        comparison: what was found.
+        comparison: rows, pairs, measurement and notes.
     """
 
     output_dir: Path

@@ -1,4 +1,4 @@
-"""Runs side by side: figures against the runs' own files, and what cannot be compared is refused."""
+"""Comparison of runs: numbers against the runs' own files; runs that are not comparable are refused."""
 
 import json
 import re
@@ -7,40 +7,26 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from scipy.stats import binomtest
-from support.images import write_images
+from support.compared_runs import change, change_predictions, make_compared_runs, make_evaluation
+from support.legacy import legacy_metrics
 
 from hf_cifar.errors import InputError
 from hf_cifar.evaluation.comparison import cost
 from hf_cifar.evaluation.comparison.compared_run import find_runs
-from hf_cifar.run.resolve import request_for
+from hf_cifar.run.run_folder import configured
+from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.stages.compare import compare, run_comparison
-from hf_cifar.stages.evaluate import run_evaluation
-from hf_cifar.stages.train import run_training
+from hf_cifar.utils.formatting import interval, percent
 
 
 @pytest.fixture(scope="session")
-def finished(image_folder, tiny_model, tmp_path_factory) -> Path:
-    """Two runs on the colours, a (lpft) and b (a probe with another seed). Read them, do not change them."""
-    folder = tmp_path_factory.mktemp("runs")
-    for name, values in (
-        ("a", {"stage": "lpft", "learning_rate": 0.05}),
-        ("b", {"learning_rates": [0.003], "seed": 1}),
-    ):
-        common = {
-            "dataset": str(image_folder),
-            "model": str(tiny_model),
-            "feature_cache": str(folder / "cache"),
-            "output_dir": str(folder / name),
-            "num_train_epochs": 2,
-            "train_batch_size": 16,
-        }
-        run_training(request_for(values.pop("stage", "probe"), values, common))
-    return folder
+def finished(tmp_path_factory) -> Path:
+    """Runs a (probe and fine-tuning) and b (a probe). Read them, do not change them."""
+    return make_compared_runs(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(autouse=True)
@@ -67,20 +53,7 @@ def metrics_of(stage: Path) -> dict:
     return json.loads((stage / "metrics.json").read_text())
 
 
-def change(file: Path, edit) -> None:
-    """Let `edit` change the content of a JSON file."""
-    content = json.loads(file.read_text())
-    edit(content)
-    file.write_text(json.dumps(content))
-
-
-def change_predictions(stage: Path, **columns) -> None:
-    file = stage / "predictions.parquet"
-    table = pq.read_table(file).to_pydict()
-    pq.write_table(pa.table({**table, **{name: edit(np.array(table[name])) for name, edit in columns.items()}}), file)
-
-
-def test_rows_are_the_figures_of_the_runs(compared, finished):
+def test_rows_are_the_metrics_of_the_runs(compared, finished):
     names = ["a/finetune", "a/probe", "b/probe"]
     rows = compared.data["runs"]
     assert [row["name"] for row in rows] == names
@@ -132,7 +105,7 @@ def test_what_is_written(compared):
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
     row = compared.data["runs"][0]
-    assert f"{row['accuracy']:.2%} ({row['accuracy_ci95'][0]:.2%} to {row['accuracy_ci95'][1]:.2%})" in tables[0]
+    assert f"{percent(row['accuracy'])} ({interval(row['accuracy_ci95'])})" in tables[0]
     assert "corrupted images" not in tables[0], "a column that nothing fills"
     measured = compared.data["measurement"]
     assert f"measured on {measured['device']}" in text and f"medians of {measured['rounds']} rounds" in text
@@ -181,7 +154,7 @@ def test_a_folder_in_use(compared, finished, tmp_path):
     assert len(compare(runs, out, overwrite=True).data["runs"]) == 2
     assert len(json.loads((out / "compare.json").read_text())["runs"]) == 2
     assert (out / "notes.txt").read_text() == "mine"
-    with pytest.raises(InputError, match="something else than a comparison"):
+    with pytest.raises(InputError, match="something other than a comparison"):
         compare(runs, finished / "a", overwrite=True)
     with pytest.raises(InputError, match="is a file"):
         compare(runs, out / "notes.txt", overwrite=True)
@@ -192,13 +165,13 @@ def test_a_folder_in_use(compared, finished, tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], "--runs names 0, give at least two"),
-        (["a"], "--runs names 1, give at least two"),
+        ([], "needs at least two runs: --runs names 0"),
+        (["a"], "needs at least two runs: --runs names 1"),
         (["a", "nowhere"], "nowhere: no such folder"),
-        (["a", "."], "holds no run"),
-        (["a", "a/probe/model"], "holds no run"),
-        (["a", "b", "a/finetune"], "a/finetune: .*/a names the same stage already"),
-        (["b/../a", "a"], "names the same stage already"),
+        (["a", "."], "is not a run"),
+        (["a", "a/probe/model"], "is not a run"),
+        (["a", "b", "a/finetune"], "a/finetune: .*/a is the same stage"),
+        (["b/../a", "a"], "is the same stage"),
     ],
 )
 def test_requests_that_make_no_sense(names, message, finished, tmp_path):
@@ -208,133 +181,77 @@ def test_requests_that_make_no_sense(names, message, finished, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_that_is_not_done(copies):
-    (copies / "a" / "finetune" / "metrics.json").unlink()
-    with pytest.raises(InputError, match=r"finetune is not done: finish it with --resume, or name .*/a/probe$"):
-        find_runs([str(copies / "a"), str(copies / "b")])
-    with pytest.raises(InputError, match=r"finetune is not done"):
-        find_runs([str(copies / "a/finetune"), str(copies / "b")])
-    assert [item.name for item in find_runs([str(copies / "a/probe"), str(copies / "b")])] == ["a/probe", "b/probe"]
-
-
-def test_names_are_as_long_as_they_must_be(finished, copies):
-    found = find_runs([str(finished / "a"), str(copies / "a"), str(copies / "b")])
-    ends = [f"{folder.name}/{rest}" for folder, rest in ((finished, "a/finetune"), (copies, "a/finetune"))]
-    assert [item.name for item in found] == [*ends, f"{copies.name}/b/probe"]
-
-
-def test_files_that_cannot_be_read(copies):
-    runs = [str(copies / "a"), str(copies / "b")]
-    (copies / "b/probe/metrics.json").write_text("{")
-    with pytest.raises(InputError, match=r"b/probe cannot be read"):
-        find_runs(runs)
-    shutil.copy(copies / "a/probe/metrics.json", copies / "b/probe/metrics.json")
-    (copies / "b/probe/predictions.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match=r"b/probe cannot be read"):
-        find_runs(runs)
-    (copies / "b/probe/predictions.parquet").unlink()
-    with pytest.raises(InputError, match=r"b/probe cannot be read"):
-        find_runs(runs)
-
-
-REFUSED = "a/finetune and b/probe were not tested on the same images: "
-
-
-def test_the_same_rows_of_another_dataset_are_refused(copies):
-    change(copies / "b/splits.json", lambda splits: splits["test"].update(fingerprint="other"))
-    with pytest.raises(InputError, match=REFUSED + r"colours.* \(.+\) and colours.* \(other\) are called the same"):
-        find_runs([str(copies / "a"), str(copies / "b")])
-    change(copies / "b/probe/metrics.json", lambda metrics: metrics["dataset"].update(id="flowers"))
-    with pytest.raises(InputError, match=REFUSED + r"the datasets are colours.* and flowers \(other\)"):
-        find_runs([str(copies / "a"), str(copies / "b")])
-
-
-def test_without_the_indices_of_the_splits_the_training_split_tells(copies):
-    (copies / "b/splits.json").unlink()
-    runs = [str(copies / "a"), str(copies / "b")]
-    assert len(find_runs(runs)) == 2
-    change(copies / "b/probe/metrics.json", lambda metrics: metrics["dataset"].update(fingerprint="other"))
-    with pytest.raises(InputError, match=REFUSED):
-        find_runs(runs)
-
-
-def test_other_rows_are_refused(copies):
-    change_predictions(copies / "b/probe", index=lambda index: index + 5)
-    with pytest.raises(InputError, match=REFUSED + r"18 and 18 images, 13 of them in both"):
-        find_runs([str(copies / "a"), str(copies / "b")])
-
-
-def test_other_labels_are_refused(copies):
-    change_predictions(copies / "b/probe", label=lambda label: np.where(np.arange(18) == 4, (label + 1) % 3, label))
-    with pytest.raises(
-        InputError, match=REFUSED + r"1 of 18 images have other labels, such as image 4, which is \w+ in"
-    ):
-        find_runs([str(copies / "a"), str(copies / "b")])
-
-
-def renamed(names: list[str]):
-    def edit(metrics: dict) -> None:
-        old = metrics["test"]["per_class"]
-        metrics["test"]["per_class"] = dict(zip(names, old.values(), strict=True))
-
-    return edit
-
-
-def test_classes_in_another_order_are_matched_by_name(copies, compared):
-    change(copies / "b/probe/metrics.json", renamed(["Red", "blue", "green"]))
-    with pytest.raises(InputError, match=REFUSED + "18 of 18 images have other labels"):
-        find_runs([str(copies / "a"), str(copies / "b")])
-    # blue, green, red by their new numbers; and the images in another order.
-    numbers = np.array([1, 2, 0])
-    turned = {name: lambda column: numbers[column][::-1] for name in ("label", "prediction")}
-    change_predictions(copies / "b/probe", index=lambda index: index[::-1], **turned)
-    one, other = find_runs([str(copies / "a"), str(copies / "b")])
-    pair = next(pair for pair in compared.data["pairs"] if (pair["first"], pair["second"]) == ("a/finetune", "b/probe"))
-    assert int((one.correct & ~other.correct).sum()) == pair["only_first_right"]
-    assert int((other.correct & ~one.correct).sum()) == pair["only_second_right"]
-
-
-def test_an_evaluated_stage_beside_a_trained_one(copies, image_folder, tmp_path):
-    def evaluated(name: str, **options) -> str:
-        values = {"checkpoint": str(copies / "a"), "output_dir": str(copies / name), **options}
-        return str(run_evaluation(request_for("evaluate", values)).folder.path)
-
-    result = compare([str(copies / "a"), evaluated("own")], tmp_path / "out")
+def test_an_evaluated_stage_beside_a_trained_one(copies, tmp_path):
+    trained = StageFolder(copies / "a/finetune")
+    own = make_evaluation(copies / "own", trained)
+    result = compare([str(copies / "a"), str(own.path)], tmp_path / "out")
     first, second = result.data["runs"]
     assert second["name"] == "own/evaluate" and first["accuracy"] == second["accuracy"]
     for name in ("gflops", "training_seconds", "peak_memory_mb", "parameters"):
         assert second[name] == first[name], "it is the same model"
     assert result.data["pairs"][0]["p_value"] == 1.0
-    assert "may be chance" in (tmp_path / "out" / "compare.md").read_text()
-    # Other images with the same names of files and the same labels.
-    write_images(copies / "colours" / "train", 20, seed=1)
-    write_images(copies / "colours" / "test", 6, seed=9)
-    elsewhere = evaluated("elsewhere", dataset=str(copies / "colours"))
+    assert "is not statistically significant" in (tmp_path / "out" / "compare.md").read_text()
+    elsewhere = make_evaluation(copies / "elsewhere", trained, fingerprint="beef")
     with pytest.raises(InputError, match="a/finetune and elsewhere/evaluate were not tested on the same images"):
-        find_runs([str(copies / "a"), elsewhere])
-    with pytest.raises(InputError, match="not tested on the same images"):
-        find_runs([str(copies / "a"), evaluated("validation", split="validation")])
+        find_runs([str(copies / "a"), str(elsewhere.path)])
     (copies / "a" / "splits.json").unlink()
-    with pytest.raises(InputError, match=r"nothing says which those of a/finetune are, as its run has no splits\.json"):
-        find_runs([str(copies / "a"), str(copies / "own/evaluate")])
+    with pytest.raises(InputError, match=r"test images of a/finetune are unknown, since its run has no splits\.json"):
+        find_runs([str(copies / "a"), str(own.path)])
 
 
-def test_what_older_runs_do_not_say_is_blank(copies, tmp_path):
-    def edit(metrics: dict) -> None:
-        for name in ("temperature", "ece_calibrated", "nll_calibrated", "reliability", "top5_accuracy"):
-            del metrics["test"][name]
-        del metrics["train"]["peak_memory_mb"]
-        del metrics["train"]["total_parameters"]
-
-    change(copies / "a/finetune/metrics.json", lambda metrics: metrics["test"].update(ece_calibrated=0.0123))
-    change(copies / "b/probe/metrics.json", edit)
+def test_runs_of_older_versions_are_comparable(copies, tmp_path):
+    """Their metrics.json has sentences for origins, and neither schema number nor second macro F1."""
+    for name, stage in (("a/finetune", "finetune"), ("b/probe", "probe")):
+        old, new = legacy_metrics(stage), metrics_of(copies / name)
+        for split in ("test", "validation"):
+            old[split] = {key: value for key, value in new[split].items() if key != "f1_macro_present"}
+        for key in ("temperature", "ece_calibrated", "nll_calibrated", "reliability", "reliability_calibrated"):
+            del old["test"][key]
+        (copies / name / "metrics.json").write_text(json.dumps(old))
     result = compare([str(copies / "a"), str(copies / "b")], tmp_path / "out")
-    row = result.data["runs"][1]
-    assert (row["ece_calibrated"], row["top5_accuracy"], row["peak_memory_mb"]) == (None, None, None)
-    assert row["parameters"] == result.data["runs"][0]["parameters"]
-    quality, costs, _ = (table.markdown().splitlines()[-1] for table in result.tables())
-    assert "ECE calibrated" in result.tables()[0].columns
-    assert quality.count("—") == 2 and costs.count("—") == 1
+    for row, new in zip(result.data["runs"], ("a/finetune", "b/probe"), strict=True):
+        assert row["accuracy"] == metrics_of(copies / new)["test"]["accuracy"]
+        assert row["f1_macro_present"] == pytest.approx(row["f1_macro"])
+        assert row["ece_calibrated"] is None
+    assert "ECE calibrated" not in result.tables()[0].columns
+
+
+def test_both_macro_f1_are_shown_where_they_differ(copies, tmp_path):
+    runs = [str(copies / "a"), str(copies / "b")]
+    assert not any("with images" in heading for heading in compare(runs, tmp_path / "one").tables()[0].columns)
+    change(
+        copies / "b/probe/metrics.json",
+        lambda metrics: metrics["test"].update(f1_macro=0.19087, f1_macro_present=0.21205),
+    )
+    result = compare(runs, tmp_path / "two")
+    table = result.tables()[0]
+    index = list(table.columns).index("macro F1, classes with images")
+    assert [table.rows[1][index - 1], table.rows[1][index]] == ["19.08%", "21.20%"]
+    assert any("Macro F1 is scikit-learn's default" in note for note in result.comparison.notes)
+
+
+def test_runs_of_the_stages_themselves(image_folder, tiny_model, tmp_path):
+    from hf_cifar.stages.evaluate import run_evaluation
+    from hf_cifar.stages.train import run
+
+    for name, seed in (("one", 0), ("two", 1)):
+        values = {
+            "dataset": str(image_folder),
+            "model": str(tiny_model),
+            "feature_cache": str(tmp_path / "cache"),
+            "output_dir": str(tmp_path / name),
+            "num_train_epochs": 1,
+            "train_batch_size": 16,
+            "seed": seed,
+        }
+        run(RunConfig.build(nested(values)))
+    values = {"stage": "evaluate", "checkpoint": str(tmp_path / "one"), "output_dir": str(tmp_path / "again")}
+    again = run_evaluation(configured(nested(values))).folder.path
+    first, second, evaluated = compare(
+        [str(tmp_path / "one"), str(tmp_path / "two"), str(again)], tmp_path / "out"
+    ).data["runs"]
+    assert first["accuracy"] == evaluated["accuracy"]
+    assert first["training_seconds"] == evaluated["training_seconds"] != second["training_seconds"]
 
 
 def test_a_folder_with_the_sign_that_divides_cells(copies, tmp_path):
@@ -347,7 +264,13 @@ def test_a_folder_with_the_sign_that_divides_cells(copies, tmp_path):
 
 def test_robustness_where_it_was_measured(copies, tmp_path):
     def measured(value: float, seed: int):
-        section = {"num_examples": 18, "mean_corruption_accuracy": value, "seed": seed, "corruptions": {"fog": [1.0]}}
+        section = {
+            "num_examples": 18,
+            "clean_accuracy": 1.0,
+            "mean_corruption_accuracy": value,
+            "seed": seed,
+            "corruptions": {"fog": [1.0]},
+        }
         return lambda metrics: metrics.update(robustness=section)
 
     runs = [str(copies / "a"), str(copies / "b")]
@@ -355,11 +278,11 @@ def test_robustness_where_it_was_measured(copies, tmp_path):
     result = compare(runs, tmp_path / "out")
     assert [row["mean_corruption_accuracy"] for row in result.data["runs"]] == [0.4321, None]
     text = (tmp_path / "out" / "compare.md").read_text()
-    assert "corrupted images" in text and "43.21%" in text and "Only a/finetune measured it." in text
-    assert "not comparable with CIFAR-10-C" in text and "not given the same corruptions" not in text
+    assert "corrupted images" in text and "43.21%" in text and "Measured by a/finetune only." in text
+    assert "not comparable with CIFAR-10-C" in text and "different corruptions" not in text
     change(copies / "b/probe/metrics.json", measured(0.5, 1))
     text = "".join(compare(runs, tmp_path / "out", overwrite=True).data["notes"])
-    assert "measured it" not in text and "not given the same corruptions" in text
+    assert "Measured by" not in text and "different corruptions" in text
 
 
 def test_a_model_that_cannot_be_loaded_has_no_cost(copies, tmp_path):
@@ -388,5 +311,5 @@ def test_all_wrong_and_all_right(copies, tmp_path):
     assert result.data["pairs"][0]["p_value"] == pytest.approx(2 / 2**18)
     assert result.data["pairs"][0]["difference"] == 1.0
     text = (tmp_path / "out" / "compare.md").read_text()
-    assert "a/finetune has the highest accuracy, 100.00%, ahead of each other run by more than chance" in text
+    assert "a/finetune has the highest accuracy, 100.00%; its lead over every other run is statistically" in text
     assert "< 0.0001" in text

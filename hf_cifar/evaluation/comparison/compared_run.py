@@ -125,7 +125,7 @@ def _read(folder: Path, name: str) -> ComparedRun:
         return ComparedRun(
             name, stage, metrics, index[order], names[label][order], (label == prediction)[order], fingerprint
         )
-    except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
+    except (InputError, OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
         raise InputError(
             f"--runs {folder} cannot be read ({' '.join(str(error).split())[:200] or type(error).__name__}): "
             "run its stage again"

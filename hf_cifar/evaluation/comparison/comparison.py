@@ -13,7 +13,7 @@ from hf_cifar.evaluation.comparison.rows import Measurement, ModelCost, PairRow,
 
 @dataclass(frozen=True)
 class ComparedData:
-    """The images that all runs were evaluated on.
+    """Images that all runs were evaluated on.
 
     Attributes:
         id: of the dataset.
@@ -28,7 +28,7 @@ class ComparedData:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that a comparison has found.
+    """Result of a comparison.
 
     Attributes:
         dataset: the images.

@@ -9,7 +9,7 @@ from hf_cifar.evaluation.comparison.mcnemar import PairedTest
 
 @dataclass(frozen=True)
 class ModelCost:
-    """What one model costs.
+    """Cost of one model.
 
     Attributes:
         parameters: their number.
@@ -30,7 +30,7 @@ class ModelCost:
 
 @dataclass(frozen=True)
 class Measurement:
-    """How the costs were measured.
+    """Conditions under which costs were measured.
 
     Attributes:
         device: its name.

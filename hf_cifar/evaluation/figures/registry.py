@@ -28,7 +28,7 @@ EPOCHS_SHOWN = 4  # of augmented training images
 
 
 class Section(str, Enum):
-    """Where a figure belongs in the report and in the card."""
+    """Section of the report and of the card that a figure belongs to."""
 
     CALIBRATION = "calibration"
     CLASSES = "classes"
@@ -41,7 +41,7 @@ class Section(str, Enum):
 
 @dataclass(frozen=True)
 class FigureData:
-    """Everything that figures are drawn from.
+    """Data that figures are drawn from.
 
     Attributes:
         metrics: of the stage.

@@ -19,7 +19,7 @@ Rows = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Headline:
-    """The head of the page.
+    """Head of the page.
 
     Attributes:
         stage, split: names.

@@ -63,18 +63,18 @@ def test_the_network_gets_an_image_of_its_own_size(made, side):
 def test_costs_of_two_models():
     small, large = tiny_resnet(3), tiny_resnet(3)
     (one, other), how = measure_costs([(small, processor(16)), (large, processor(32))])
-    assert one["parameters"] == other["parameters"] == sum(value.numel() for value in small.parameters())
-    assert (one["image_size"], other["image_size"]) == ([16, 16], [32, 32])
-    assert one["gflops"] == count_flops(small, torch.zeros(1, 3, 16, 16)) / 1e9
+    assert one.parameters == other.parameters == sum(value.numel() for value in small.parameters())
+    assert (one.image_size, other.image_size) == ((16, 16), (32, 32))
+    assert one.gflops == count_flops(small, torch.zeros(1, 3, 16, 16)) / 1e9
     # The classifier aside, a convolutional network does four times as much on four times the pixels.
     head = 2 * 16 * 3 / 1e9
-    assert other["gflops"] - head == pytest.approx(4 * (one["gflops"] - head))
+    assert other.gflops - head == pytest.approx(4 * (one.gflops - head))
     for found in (one, other):
-        assert found["images_per_second"] > 0
-        low, high = found["latency_ms_quartiles"]
-        assert 0 < low <= found["latency_ms"] <= high
-    assert how["device"] and how["batch_size"] == 32 and how["rounds"] == cost.ROUNDS
-    assert how["threads"] == torch.get_num_threads()
+        assert found.images_per_second > 0
+        low, high = found.latency_ms_quartiles
+        assert 0 < low <= found.latency_ms <= high
+    assert how.device and how.batch_size == 32 and how.rounds == cost.ROUNDS
+    assert how.threads == torch.get_num_threads()
 
 
 def test_models_take_turns_after_a_first_pass(monkeypatch):
@@ -92,9 +92,9 @@ def test_models_take_turns_after_a_first_pass(monkeypatch):
     found, how = measure_costs([(model.train(), processor(16)) for model in models])
     assert taken[:4] == [(1, 32), (1, 1), (2, 32), (2, 1)]
     turn = [(1, 32), *[(1, 1)] * cost.SINGLES, (2, 32), *[(2, 1)] * cost.SINGLES]
-    assert taken[4:] == turn * how["rounds"]
-    assert [item["images_per_second"] for item in found] == [16, 8]
-    assert [item["latency_ms"] for item in found] == pytest.approx([10, 20])
+    assert taken[4:] == turn * how.rounds
+    assert [item.images_per_second for item in found] == [16, 8]
+    assert [item.latency_ms for item in found] == pytest.approx([10, 20])
 
 
 def test_slow_models_get_fewer_rounds(monkeypatch):
@@ -102,9 +102,9 @@ def test_slow_models_get_fewer_rounds(monkeypatch):
     monkeypatch.setattr(cost.time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(cost, "_seconds", lambda model, pixels: 1.0)
     _, how = measure_costs([(tiny_resnet(3), processor(16))])
-    assert how["rounds"] == cost.FEWEST_ROUNDS
+    assert how.rounds == cost.MIN_ROUNDS
 
 
 def test_no_model_no_cost():
     found, how = measure_costs([])
-    assert found == [] and how["device"]
+    assert found == [] and how.device

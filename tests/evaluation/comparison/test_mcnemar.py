@@ -16,14 +16,14 @@ def answers(both: int, first: int, second: int, neither: int) -> tuple[np.ndarra
 
 def test_by_hand():
     found = mcnemar(*answers(both=60, first=10, second=2, neither=28))
-    assert (found["only_first_right"], found["only_second_right"]) == (10, 2)
+    assert (found.only_first_right, found.only_second_right) == (10, 2)
     # Twice the chance of at most 2 heads in 12 throws: 2 * (1 + 12 + 66) / 4096.
-    assert found["p_value"] == pytest.approx(2 * 79 / 4096, abs=1e-12)
-    assert found["difference"] == pytest.approx(0.08)
+    assert found.p_value == pytest.approx(2 * 79 / 4096, abs=1e-12)
+    assert found.difference == pytest.approx(0.08)
     # Half an image more in each of four cells: 10.5 and 2.5 of 102; 1.959964 standard errors either way.
     gap, share = 8 / 102, 13 / 102
     reach = 1.959964 * ((share - gap**2) / 102) ** 0.5
-    np.testing.assert_allclose(found["difference_ci95"], [gap - reach, gap + reach], atol=1e-6)
+    np.testing.assert_allclose(found.difference_ci95, [gap - reach, gap + reach], atol=1e-6)
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 1), (5, 5), (3, 40), (120, 80), (700, 600)])
@@ -31,19 +31,19 @@ def test_p_value_is_that_of_the_binomial(first, second):
     """As statsmodels defines it: twice the lower tail at the smaller count, and at most 1."""
     expected = min(1.0, 2 * binom.cdf(min(first, second), first + second, 0.5))
     found = mcnemar(*answers(50, first, second, 7))
-    assert found["p_value"] == pytest.approx(expected, rel=1e-9)
+    assert found.p_value == pytest.approx(expected, rel=1e-9)
     swapped = mcnemar(*answers(50, first, second, 7)[::-1])
-    assert swapped["p_value"] == pytest.approx(expected, rel=1e-9)
-    assert swapped["difference"] == -found["difference"]
-    np.testing.assert_allclose(swapped["difference_ci95"], [-end for end in found["difference_ci95"]][::-1])
+    assert swapped.p_value == pytest.approx(expected, rel=1e-9)
+    assert swapped.difference == -found.difference
+    np.testing.assert_allclose(swapped.difference_ci95, [-end for end in found.difference_ci95][::-1])
 
 
 def test_same_answers_and_opposite_ones():
     same = mcnemar(*answers(3, 0, 0, 2))
-    assert (same["p_value"], same["difference"]) == (1.0, 0.0)
-    assert same["difference_ci95"][0] < 0 < same["difference_ci95"][1], "five images prove nothing"
+    assert (same.p_value, same.difference) == (1.0, 0.0)
+    assert same.difference_ci95[0] < 0 < same.difference_ci95[1], "five images prove nothing"
     opposite = mcnemar(*answers(0, 4, 0, 0))
-    assert opposite["difference"] == 1.0 and opposite["difference_ci95"][1] <= 1.0
+    assert opposite.difference == 1.0 and opposite.difference_ci95[1] <= 1.0
 
 
 def test_interval_holds_the_true_difference_in_19_of_20_samples():
@@ -51,7 +51,7 @@ def test_interval_holds_the_true_difference_in_19_of_20_samples():
     held = []
     for _ in range(1500):
         cell = rng.choice(4, 150, p=[0.6, 0.17, 0.08, 0.15])
-        low, high = mcnemar((cell == 0) | (cell == 1), (cell == 0) | (cell == 2))["difference_ci95"]
+        low, high = mcnemar((cell == 0) | (cell == 1), (cell == 0) | (cell == 2)).difference_ci95
         held.append(low <= 0.09 <= high)
     assert 0.935 <= np.mean(held) <= 0.97
 
