@@ -107,13 +107,13 @@ def test_every_step_has_the_rate_of_torchs_scheduler_also_after_a_resume(name, c
 
 @pytest.mark.parametrize(("metric", "mode", "warmup"), [("accuracy", "max", 3), ("nll", "min", 0)])
 def test_plateau_drops_by_the_validation_metric_of_each_epoch(metric, mode, warmup, configure):
-    # Only a much better epoch counts, so that there are drops whatever the weights.
+    # Only an epoch better by 5 counts, so that there are drops whatever the weights.
     options = {"learning_rate": 0.3, "warmup_steps": warmup, "selection_metric": metric}
     options["lr_scheduler_kwargs"] = {"threshold": 0.9}
     result = run_training(configure(**OPTIONS | options, scheduler="plateau", plateau_patience=0, gamma=0.5))
     history = pandas.read_csv(result.output_dir / "finetune" / "history.csv")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
-    scheduler = ReduceLROnPlateau(optimizer, mode, factor=0.5, patience=0, threshold=0.9)
+    scheduler = ReduceLROnPlateau(optimizer, mode, factor=0.5, patience=0, threshold=5.0, threshold_mode="abs")
     expected = []
     for step, value in enumerate(history[f"validation_{metric}"]):
         expected.append(optimizer.param_groups[0]["lr"] * (min(1, step / warmup) if warmup else 1))
