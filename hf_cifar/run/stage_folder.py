@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_cifar.run.stage_metrics import StageMetrics
+
 METRICS_FILE = "metrics.json"
 EXAMPLES_FILE = "examples.json"  # in the folder of the examples
 # In the folder of the run, above those of its stages.
@@ -71,6 +73,14 @@ class StageFolder:
     def metrics(self) -> Path:
         """The file that is written last: with it the stage is done."""
         return self.path / METRICS_FILE
+
+    def read_metrics(self) -> StageMetrics | None:
+        """Return the metrics of a stage that is done, or None.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        return StageMetrics.read(self.metrics) if self.metrics.is_file() else None
 
     def done(self) -> dict[str, Any] | None:
         """The metrics of a stage that is done, or None."""

@@ -1,0 +1,204 @@
+"""Everything that a stage measured: the content of `metrics.json`."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hf_cifar.errors import InputError
+from hf_cifar.run.legacy import upgrade
+from hf_cifar.run.origins import SplitOrigin, WeightsOrigin
+from hf_cifar.run.split_metrics import SplitMetrics
+from hf_cifar.run.train_summary import FinetuneSummary, ProbeSummary
+from hf_cifar.utils.files import write_json
+
+SCHEMA_VERSION = 2
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """The data of a stage.
+
+    Attributes:
+        id: the Hub id, the name of a folder, or "digits (scikit-learn)".
+        kind: hub, folder or bundled.
+        revision: the commit of a Hub dataset.
+        fingerprint: of the split that was trained on, or of the one that was measured.
+        num_train, num_validation, num_test: images; None where a stage has no such split.
+        train_per_class: class name -> training images.
+        num_corrupt: for each split, unreadable images that were left out.
+        splits: for each split, where its images come from.
+        num_trained_on: measured images that are identical to training images of the model; None where not known.
+        num_left_out: images that were not measured because the model was trained on them.
+    """
+
+    id: str
+    kind: str
+    fingerprint: str
+    num_test: int
+    splits: dict[str, SplitOrigin]
+    revision: str | None = None
+    num_train: int | None = None
+    num_validation: int | None = None
+    train_per_class: dict[str, int] | None = None
+    num_corrupt: dict[str, int] = field(default_factory=dict)
+    num_trained_on: int | None = None
+    num_left_out: int = 0
+
+    def count(self, split: str) -> int | None:
+        """Return the number of images of train, validation or test."""
+        return {"train": self.num_train, "validation": self.num_validation, "test": self.num_test}[split]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {**asdict(self), "splits": {name: origin.to_dict() for name, origin in self.splits.items()}}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "DatasetInfo":
+        """Build it from what `to_dict` returned."""
+        splits = {name: SplitOrigin.from_dict(origin) for name, origin in values["splits"].items()}
+        return cls(**{**values, "splits": splits})
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Accuracy on corrupted images; fractions.
+
+    Attributes:
+        num_examples: images, each in every corruption and severity.
+        seed: of what the corruptions draw.
+        clean_accuracy: on the same images as they are.
+        mean_corruption_accuracy: mean over corruptions and severities.
+        corruptions: name -> accuracy at severity 1 to 5.
+    """
+
+    num_examples: int
+    seed: int
+    clean_accuracy: float
+    mean_corruption_accuracy: float
+    corruptions: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a stage ran on.
+
+    Attributes:
+        device: the accelerator's name, or "cpu".
+        cpu: the processor's name.
+        cores: of the machine.
+    """
+
+    device: str
+    cpu: str | None = None
+    cores: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageMetrics:
+    """What one stage has come to, read and written as `metrics.json`.
+
+    Attributes:
+        stage: probe, finetune or evaluate.
+        model: the weights that the network started from, in words; of an evaluation, the model's name.
+        weights: the same as data; None for an evaluation.
+        base_model: the Hub id that the weights go back to.
+        seed: of the run.
+        dataset: the data.
+        test: the held-out test split, or the split that was evaluated.
+        validation: the split that everything was chosen on; None for an evaluation.
+        train: how the model was trained; None for an evaluation.
+        robustness: accuracy on corrupted images, where asked for.
+        split: the name of the split under `test`.
+        model_dir: of an evaluation, the folder or Hub id of the model.
+        temperature_origin: of an evaluation, where the temperature comes from.
+        seconds: of an evaluation.
+        hardware: what it ran on.
+        versions: library -> version.
+    """
+
+    stage: str
+    model: str
+    seed: int
+    dataset: DatasetInfo
+    test: SplitMetrics
+    weights: WeightsOrigin | None = None
+    base_model: str | None = None
+    validation: SplitMetrics | None = None
+    train: ProbeSummary | FinetuneSummary | None = None
+    robustness: Robustness | None = None
+    split: str = "test"
+    model_dir: str | None = None
+    temperature_origin: str | None = None
+    seconds: float | None = None
+    hardware: Hardware | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def wall_seconds(self) -> float:
+        """Return how long the stage took."""
+        return self.train.seconds if self.train is not None else self.seconds or 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, without what the stage does not have."""
+        values = {
+            "schema_version": SCHEMA_VERSION,
+            "stage": self.stage,
+            "split": self.split,
+            "model": self.model,
+            "weights": self.weights.to_dict() if self.weights else None,
+            "model_dir": self.model_dir,
+            "seed": self.seed,
+            "dataset": self.dataset.to_dict(),
+            "temperature_origin": self.temperature_origin,
+            "test": self.test.to_dict(),
+            "validation": self.validation.to_dict() if self.validation else None,
+            "train": self.train.to_dict() if self.train else None,
+            "robustness": asdict(self.robustness) if self.robustness else None,
+            "seconds": self.seconds,
+            "hardware": asdict(self.hardware) if self.hardware else None,
+            "versions": self.versions,
+        }
+        # A base model that is not known is said to be: others look for the key.
+        return {**{name: value for name, value in values.items() if value is not None}, "base_model": self.base_model}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "StageMetrics":
+        """Build it from the content of a `metrics.json`, also one of an older version.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no such content.
+        """
+        values = dict(upgrade(values))
+        values.pop("schema_version", None)
+        train = values.get("train")
+        kind = ProbeSummary if values["stage"] == "probe" else FinetuneSummary
+        named: dict[str, Any] = {
+            "weights": WeightsOrigin.from_dict(values["weights"]) if values.get("weights") else None,
+            "dataset": DatasetInfo.from_dict(values["dataset"]),
+            "test": SplitMetrics.from_dict(values["test"]),
+            "validation": SplitMetrics.from_dict(values["validation"]) if values.get("validation") else None,
+            "train": kind.from_dict(train) if train else None,
+            "robustness": Robustness(**values["robustness"]) if values.get("robustness") else None,
+            "hardware": Hardware(**values["hardware"]) if values.get("hardware") else None,
+        }
+        return cls(**{**values, **named})
+
+    @classmethod
+    def read(cls, path: Path) -> "StageMetrics":
+        """Read a `metrics.json`, also one of an older version.
+
+        Raises:
+            InputError: the file cannot be read, or is no such file.
+        """
+        try:
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path} is damaged, or not the metrics of a stage ({error})") from error
+
+    def write(self, path: Path) -> None:
+        """Write it, whole or not at all."""
+        write_json(path, self.to_dict())
