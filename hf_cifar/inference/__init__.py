@@ -1,1 +1,1 @@
-"""What a trained model says of images that have no labels: found, read, answered, and written down."""
+"""Prediction for images without labels: find and read them, predict, and write the predictions to files."""

@@ -1,4 +1,4 @@
-"""Files of predictions: CSV, JSON Lines and Parquet, written row by row so that memory does not grow with them."""
+"""Write predictions as CSV, JSON Lines or Parquet, row by row, so that memory does not grow with their number."""
 
 import csv
 import json
@@ -14,41 +14,41 @@ from hf_cifar.errors import InputError
 DEFAULT_OUTPUT = "predictions.csv"
 STANDARD_OUTPUT = "-"
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-ROWS_OF_GROUP = 8_192  # of a Parquet file: what is held in memory
+ROWS_OF_GROUP = 8_192  # of a Parquet file; so many rows are held in memory
 
 # Takes an image's path and its predictions, the most likely first.
 WriteRow = Callable[[str, list[dict[str, Any]]], None]
 
 
 def check_output(name: str | None, overwrite: bool) -> str:
-    """The file that predictions go to.
+    """Check the file that predictions are to be written to, and return its path.
 
     Args:
         name: of a .csv, .jsonl or .parquet file; - for standard output, as JSON Lines; None for predictions.csv.
-        overwrite: an existing file may be replaced.
+        overwrite: replace an existing file.
 
     Raises:
-        InputError: another suffix, a file that exists, or a place where none can be written.
+        InputError: the suffix is none of these, the file exists, or its folder is not writable.
     """
     name = DEFAULT_OUTPUT if name is None else name
     if name == STANDARD_OUTPUT:
         return name
     path = Path(name).expanduser()
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"--output {name}: the suffix says the format, one of {', '.join(SUFFIXES)}")
+        raise InputError(f"--output {name}: the suffix selects the format, one of {', '.join(SUFFIXES)}")
     if path.is_dir():
         raise InputError(f"--output {name} is a folder: give a file")
     if path.exists() and not overwrite:
-        raise InputError(f"--output {name} exists: choose another file, or replace it by --overwrite")
+        raise InputError(f"--output {name} exists: choose another file, or replace it with --overwrite")
     parent = next(parent for parent in path.absolute().parents if parent.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise InputError(f"--output {name}: nothing can be written in {parent}")
+        raise InputError(f"--output {name}: {parent} is not writable")
     return str(path)
 
 
 @contextmanager
 def open_answers(path: Path, kind: str, top_k: int) -> Iterator[WriteRow]:
-    """Yield what writes one row an image to a new file.
+    """Yield a function that writes one row for each image to a new file.
 
     CSV and Parquet have the columns path, label_1, score_1, label_2, … up to `top_k`; a line of JSON Lines is
     {"image": path, "predictions": [{"label": …, "score": …}, …]}, the predictions as `pipeline` gives them.
@@ -56,7 +56,7 @@ def open_answers(path: Path, kind: str, top_k: int) -> Iterator[WriteRow]:
     Args:
         path: of the file.
         kind: .csv, .jsonl or .parquet.
-        top_k: labels of an image, the same for all.
+        top_k: number of labels in every row.
     """
     if kind.lower() == ".parquet":
         with _open_parquet(path, top_k) as write:
@@ -73,7 +73,7 @@ def open_answers(path: Path, kind: str, top_k: int) -> Iterator[WriteRow]:
 
 @contextmanager
 def answers_to_standard_output() -> Iterator[WriteRow]:
-    """Yield what writes each image's JSON line to standard output, at once."""
+    """Yield a function that writes an image's JSON line to standard output and flushes it."""
 
     def write(image: str, predictions: list[dict[str, Any]]) -> None:
         _write_json(sys.stdout, image, predictions)
@@ -107,7 +107,7 @@ def _open_parquet(path: Path, top_k: int) -> Iterator[WriteRow]:
 
 
 def _columns(top_k: int) -> list[str]:
-    return ["path"] + [f"{name}_{number}" for number in range(1, top_k + 1) for name in ("label", "score")]
+    return ["path"] + [f"{name}_{rank}" for rank in range(1, top_k + 1) for name in ("label", "score")]
 
 
 def _row(image: str, predictions: list[dict[str, Any]]) -> list[Any]:
@@ -119,5 +119,5 @@ def _write_json(file: IO[str], image: str, predictions: list[dict[str, Any]]) ->
 
 
 def readable(path: str) -> str:
-    """A path as text that UTF-8 can hold; bytes of a file name that are none become �."""
+    """Return a path as valid UTF-8; bytes of a file name that are not become �."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

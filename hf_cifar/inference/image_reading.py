@@ -1,4 +1,4 @@
-"""Reading images as `pipeline` does, in threads beside the network."""
+"""Read images as `pipeline` does, in threads while the network computes."""
 
 import io
 import os
@@ -13,45 +13,45 @@ from typing import TypeVar
 from PIL import Image, UnidentifiedImageError
 from transformers.image_utils import load_image
 
-from hf_cifar.inference.image_paths import Found, is_address
+from hf_cifar.inference.image_paths import ImagePath, is_url
 
 DOWNLOAD_SECONDS = 30.0
 DOWNLOAD_BYTES = 100_000_000
 
-# A file, an http(s) address, or an image that is in memory.
+# A file, an http(s) URL, or an image in memory.
 ImageLike = str | os.PathLike[str] | Image.Image
 A = TypeVar("A")
 B = TypeVar("B")
 _IN_MEMORY = Lock()
 
 
-def read_image(image: ImageLike | Found) -> Image.Image:
-    """An image as `pipeline` sees it: the first frame, upright, RGB, converted by Pillow whatever the mode.
+def read_image(image: ImageLike | ImagePath) -> Image.Image:
+    """Load an image as `pipeline` does: the first frame, upright by its EXIF orientation, converted to RGB by Pillow.
 
     Raises:
-        Exception: whatever Pillow, the disk or the server says of it.
+        Exception: any error of Pillow, the file system or the server.
     """
     if isinstance(image, Image.Image):
-        # It may be given twice, or not be read yet: an image object is not made for two threads.
+        # Image objects are not thread-safe, and one may be given twice, or be read lazily.
         with _IN_MEMORY:
             return load_image(image)
-    if isinstance(image, Found):
+    if isinstance(image, ImagePath):
         if image.fault:
             raise ValueError(image.fault)
         image = image.path
     path = os.fspath(image)
-    with Image.open(_download(path) if is_address(path) else path) as opened:
+    with Image.open(_download(path) if is_url(path) else path) as opened:
         return load_image(opened)
 
 
 def reading_threads() -> int:
-    """How many threads read images: one a core that this process may use, at most eight."""
+    """Return the number of threads that read images: one for each core that this process may use, at most eight."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, cores)
 
 
 def in_order(work: Callable[[A], B], items: Iterable[A], threads: int, ahead: int) -> Iterator[B]:
-    """`work` of each item by some threads, in order, never more than `ahead` items before what is asked for."""
+    """Yield `work(item)` of each item in order, computed by threads at most `ahead` items in advance."""
     with ThreadPoolExecutor(threads, "reading") as pool:
         pending: deque[Future[B]] = deque()
         try:
@@ -66,25 +66,25 @@ def in_order(work: Callable[[A], B], items: Iterable[A], threads: int, ahead: in
                 future.cancel()
 
 
-def _download(address: str) -> io.BytesIO:
-    """The bytes at an http(s) address, unless they are too many or come too slowly."""
-    request = urllib.request.Request(address, headers={"User-Agent": "hf_cifar"})
+def _download(url: str) -> io.BytesIO:
+    """Return the bytes at an http(s) URL, unless they are too many or arrive too slowly."""
+    request = urllib.request.Request(url, headers={"User-Agent": "hf_cifar"})
     until = time.monotonic() + DOWNLOAD_SECONDS
     content = io.BytesIO()
-    with urllib.request.urlopen(request, timeout=DOWNLOAD_SECONDS / 3) as answer:
-        while part := answer.read(1 << 16):
+    with urllib.request.urlopen(request, timeout=DOWNLOAD_SECONDS / 3) as response:
+        while part := response.read(1 << 16):
             content.write(part)
             if content.tell() > DOWNLOAD_BYTES:
                 raise OSError(f"more than {DOWNLOAD_BYTES:,} bytes")
             if time.monotonic() > until:
-                raise TimeoutError(f"not there after {DOWNLOAD_SECONDS:g} s")
+                raise TimeoutError(f"not downloaded within {DOWNLOAD_SECONDS:g} s")
     content.seek(0)
     return content
 
 
 def reason(error: Exception) -> str:
-    """What an exception says, in a few words without the path."""
+    """Return the reason that an exception gives, in a few words without the path."""
     if isinstance(error, UnidentifiedImageError):
-        return "no image in a format that Pillow knows"
+        return "not an image in a format that Pillow reads"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())[:150]

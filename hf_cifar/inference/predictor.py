@@ -1,4 +1,4 @@
-"""What a trained model says of images: the answers of `pipeline`, many images at a time."""
+"""Predict the labels of images as `pipeline` does, many images at a time."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -13,26 +13,26 @@ from PIL import Image
 
 from hf_cifar.config.locate import locate_checkpoint
 from hf_cifar.errors import InputError
-from hf_cifar.inference.image_paths import Found
+from hf_cifar.inference.image_paths import ImagePath
 from hf_cifar.inference.image_reading import ImageLike, in_order, read_image, reading_threads, reason
 from hf_cifar.models.load import load_checkpoint
 
 BATCH_SIZE = 64
 TOP_K = 5
-AT_A_TIME = 16  # images that one thread reads before it hands them on
-PIXELS_AT_ONCE = 1 << 18  # of images of one size that pass the processor together: what a large photo has, alone
+AT_A_TIME = 16  # images that one thread reads and preprocesses as a unit
+PIXELS_AT_ONCE = 1 << 18  # of images of one size that pass the processor together; a large photo passes alone
 
 A = TypeVar("A")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model says of one image.
+    """The predictions for one image.
 
     Attributes:
-        image: as it was given; the path of what `find_images` found.
-        predictions: {"label": …, "score": …}, the highest score first; empty where there is a fault.
-        fault: why there is no answer, in a few words; empty where there is one.
+        image: as it was given; for one of `find_images`, its path.
+        predictions: {"label": …, "score": …}, the highest score first; empty if there is a fault.
+        fault: why there are no predictions, in a few words; empty otherwise.
     """
 
     image: ImageLike
@@ -41,11 +41,11 @@ class Answer:
 
 
 class Predictor:
-    """A trained classifier that answers as `pipeline("image-classification")` with the same folder does, in float32.
+    """A trained classifier that predicts as `pipeline("image-classification")` does with the same folder, in float32.
 
     Each image is loaded as `pipeline` loads it (first frame, upright, RGB) and processed by the saved image processor
-    at its own size; only the network sees several at a time. Threads read images while the network computes. How
-    many images are in memory does not depend on how many there are.
+    at its own size; only the network gets several at a time. Threads read images while the network computes. Memory
+    does not grow with the number of images.
 
     Args:
         checkpoint: a run, a stage of a run, a saved model, or a Hub id.
@@ -53,7 +53,7 @@ class Predictor:
         use_cpu: compute on the CPU even where there is an accelerator.
 
     Raises:
-        InputError: it is no image classifier, or cannot be loaded.
+        InputError: it is not an image classifier, or cannot be loaded.
     """
 
     def __init__(
@@ -66,32 +66,32 @@ class Predictor:
         self.num_labels = int(self.model.config.num_labels or 0)
 
     def predict(self, images: ImageLike | Iterable[ImageLike], top_k: int = TOP_K) -> list[list[dict[str, Any]]]:
-        """The most likely labels of some images.
+        """Predict the most likely labels of images.
 
         Args:
-            images: paths, http(s) addresses or PIL images; a single one counts as a list of one.
-            top_k: how many labels an image gets, at most all.
+            images: paths, http(s) URLs or PIL images; a single one counts as a list of one.
+            top_k: number of labels for each image, at most all.
 
         Returns:
-            for each image, in order, a list of {"label": …, "score": …}, the highest score first.
+            For each image, in order, a list of {"label": …, "score": …}, the highest score first.
 
         Raises:
-            InputError: an image that cannot be read; `answers` goes on without it.
+            InputError: an image cannot be read; `answers` goes on without it.
         """
         given = [images] if isinstance(images, (str, os.PathLike, Image.Image)) else images
-        found = []
+        predictions = []
         for answer in self.answers(given, top_k):
             if answer.fault:
                 raise InputError(f"{answer.image}: {answer.fault}")
-            found.append(answer.predictions)
-        return found
+            predictions.append(answer.predictions)
+        return predictions
 
-    def answers(self, images: Iterable[ImageLike | Found], top_k: int = TOP_K) -> Iterator[Answer]:
-        """The same one by one, for any number of images; one that cannot be read gets an answer with a fault.
+    def answers(self, images: Iterable[ImageLike | ImagePath], top_k: int = TOP_K) -> Iterator[Answer]:
+        """Yield the answers for any number of images, in order; one that cannot be read gets an answer with a fault.
 
         Args:
-            images: read as answers are asked for, a few batches ahead; those of `find_images` too.
-            top_k: how many labels an image gets, at most all.
+            images: as of `predict`, or of `find_images`; read a few batches ahead.
+            top_k: number of labels for each image, at most all.
         """
         together = max(1, min(AT_A_TIME, self.batch_size))
         ahead = max(2 * reading_threads(), 2 * -(-self.batch_size // together))
@@ -103,9 +103,9 @@ class Predictor:
                 del waiting[: self.batch_size]
         yield from self._answer(waiting, top_k)
 
-    def _prepare(self, images: list[ImageLike | Found]) -> list["_Prepared"]:
-        """Images as the network takes them; those of one size pass the processor together."""
-        prepared = [_Prepared(image.path if isinstance(image, Found) else image) for image in images]
+    def _prepare(self, images: list[ImageLike | ImagePath]) -> list["_Prepared"]:
+        """Read and preprocess images; neighbours of one size pass the processor together."""
+        prepared = [_Prepared(image.path if isinstance(image, ImagePath) else image) for image in images]
         group: list[tuple[_Prepared, Image.Image]] = []
         for image, item in zip(images, prepared, strict=True):
             try:
@@ -125,17 +125,17 @@ class Predictor:
         return prepared
 
     def _process(self, group: list[tuple["_Prepared", Image.Image]]) -> None:
-        """Run the processor on images of one size; each gets its part of every tensor."""
+        """Run the processor on images of one size, and give each its slice of every tensor."""
         try:
-            made = self.processor(images=[picture for _, picture in group], return_tensors="pt").to(self.model.dtype)
-            for place, (item, _) in enumerate(group):
-                item.inputs = {name: tensor[place] for name, tensor in made.items()}
+            batch = self.processor(images=[picture for _, picture in group], return_tensors="pt").to(self.model.dtype)
+            for index, (item, _) in enumerate(group):
+                item.inputs = {name: tensor[index] for name, tensor in batch.items()}
         except Exception as error:
             for item, _ in group:
-                item.fault = f"the image processor does not take it ({reason(error)})"
+                item.fault = f"the image processor fails on it ({reason(error)})"
 
     def _answer(self, batch: list["_Prepared"], top_k: int) -> Iterator[Answer]:
-        """The answers to a batch, those with a fault in their places."""
+        """Yield the answers for a batch in order, those with a fault included."""
         logits = self._logits([item.inputs for item in batch if not item.fault])
         rows = iter(zip(logits, self._scores(logits), strict=True))
         names: Any = self.model.config.id2label
@@ -146,24 +146,24 @@ class Predictor:
                     best = np.argsort(-scores, kind="stable")[:top_k]
                     yield Answer(item.image, [{"label": names[int(n)], "score": scores[n].item()} for n in best])
                     continue
-                item.fault = "the model's answer is not a number"
+                item.fault = "the model's logits are not finite"
             yield Answer(item.image, fault=item.fault)
 
     @torch.inference_mode()
     def _logits(self, batch: list[dict[str, torch.Tensor]]) -> np.ndarray:
-        """float32 [n, labels] of n images, whatever the sizes that the processor leaves them."""
+        """Compute the logits of n images of any processed sizes, float32 [n, labels]."""
         logits = np.empty((len(batch), self.num_labels), dtype=np.float32)
         groups: dict[Any, list[int]] = {}
-        for place, inputs in enumerate(batch):
-            groups.setdefault(tuple((name, tensor.shape) for name, tensor in inputs.items()), []).append(place)
-        for places in groups.values():
-            inputs = {name: torch.stack([batch[place][name] for place in places]) for name in batch[places[0]]}
+        for index, inputs in enumerate(batch):
+            groups.setdefault(tuple((name, tensor.shape) for name, tensor in inputs.items()), []).append(index)
+        for indices in groups.values():
+            inputs = {name: torch.stack([batch[index][name] for index in indices]) for name in batch[indices[0]]}
             on_device = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
-            logits[places] = self.model(**on_device).logits.float().cpu().numpy()
+            logits[indices] = self.model(**on_device).logits.float().cpu().numpy()
         return logits
 
     def _scores(self, logits: np.ndarray) -> np.ndarray:
-        """Logits to scores by the rule of `pipeline`, which goes by the problem that the model was trained for."""
+        """Convert logits to scores as `pipeline` does, by the problem type that the model was trained for."""
         problem = self.model.config.problem_type
         if problem == "regression":
             return logits
@@ -174,7 +174,7 @@ class Predictor:
 
 @dataclass
 class _Prepared:
-    """An image on its way to the network."""
+    """An image that is read and preprocessed, or the fault that prevented it."""
 
     image: ImageLike
     inputs: dict[str, torch.Tensor] = field(default_factory=dict)

@@ -36,7 +36,7 @@ def load_config(location: Location, title: str | None = None, **changes: Any) ->
             f"{title or location.full_name} is a {config.model_type} model, which transformers has no image classifier "
             "for"
         )
-    # It names code that is not run here, and that is not there where this configuration is saved again.
+    # It names code that is never run here, and that is missing beside a copy that is saved of this configuration.
     vars(config).pop("auto_map", None)
     return config
 

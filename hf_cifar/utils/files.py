@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written aside, then renamed."""
+"""Write files and folders atomically: to a temporary name first, then renamed."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> None:
     aside = Path(name)
     try:
         write(aside)
-        # mkstemp makes private files; what a run leaves behind follows the user's umask.
+        # mkstemp makes private files; outputs of a run follow the user's umask.
         umask = os.umask(0)
         os.umask(umask)
         aside.chmod(0o666 & ~umask)
@@ -34,17 +34,17 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8, whole or not at all."""
+    """Write `text` to `path` as UTF-8, atomically."""
     write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` to `path` as indented JSON, whole or not at all."""
+    """Write `value` to `path` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    """Write one row a dictionary to `path`, with these columns, whole or not at all."""
+    """Write rows, each a dictionary, to a CSV file with these columns, atomically."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
@@ -54,9 +54,9 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]
 
 @contextmanager
 def folder_aside(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path`; on success it takes the place of `path`.
+    """Yield an empty folder beside `path` that replaces `path` on success.
 
-    An older folder at `path` is moved away first and removed last, so a reader never sees a mixture.
+    An older folder at `path` is moved away first and removed last, so that no reader sees a mixture.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))

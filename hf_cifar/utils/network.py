@@ -1,4 +1,4 @@
-"""Whether the network can be reached, found out in seconds, and what follows when it cannot."""
+"""Check within seconds whether the Hub can be reached, and switch the libraries offline if not."""
 
 import os
 import re
@@ -13,13 +13,13 @@ HUB = "https://huggingface.co"
 
 
 def hub_endpoint() -> str:
-    """The Hub's address: `HF_ENDPOINT`, or the public one."""
+    """Return the Hub's URL: `HF_ENDPOINT`, or the public one."""
     return os.environ.get("HF_ENDPOINT", HUB)
 
 
 @cache
 def reachable(url: str) -> bool:
-    """Whether a connection to the server of `url`, or to the proxy in front of it, opens within three seconds."""
+    """Return whether the server of `url`, or its proxy, accepts a connection within three seconds."""
     proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
     parts = urlsplit(proxy or url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -31,15 +31,15 @@ def reachable(url: str) -> bool:
 
 
 def hub_reachable() -> bool:
-    """Whether the Hub may be asked: not switched off by `HF_HUB_OFFLINE`, and answering."""
+    """Return whether the Hub can be used: `HF_HUB_OFFLINE` does not forbid it, and it accepts connections."""
     off = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     return not off and reachable(hub_endpoint())
 
 
 def go_offline() -> None:
-    """Make the Hugging Face libraries use what is cached, without asking the network first.
+    """Make the Hugging Face libraries use their caches without trying the network.
 
-    They read the switch when they are imported; those already imported are told as well.
+    They read the environment variable at import; in those already imported the constant is set too.
     """
     os.environ["HF_HUB_OFFLINE"] = "1"
     for name, attribute in (
@@ -51,23 +51,23 @@ def go_offline() -> None:
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether `name` has the form USER/NAME or USER/NAME@REVISION."""
+    """Return whether `name` has the form USER/NAME or USER/NAME@REVISION."""
     return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@\w[\w./-]*)?", name) is not None
 
 
 def split_revision(name: str) -> tuple[str, str | None]:
-    """USER/NAME@REVISION in its two parts; the revision, a branch, tag or commit, may be missing."""
+    """Split USER/NAME@REVISION; the revision, a branch, tag or commit, is None if it is missing."""
     repository, _, revision = name.partition("@")
     return repository, revision or None
 
 
 def hub_cached(kind: str, name: str, revision: str | None = None) -> bool:
-    """Whether anything of a Hub "dataset" or "model", or of one revision of it, is in the local caches."""
+    """Return whether any file of a Hub "dataset" or "model", or of one revision of it, is in the local caches."""
     home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"))
     hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser() / f"{kind}s--{name.replace('/', '--')}"
     if revision is not None:
         return (hub / "refs" / revision).is_file() or (hub / "snapshots" / revision).is_dir()
-    places = [hub]
+    folders = [hub]
     if kind == "dataset":
-        places.append(Path(os.environ.get("HF_DATASETS_CACHE", home / "datasets")) / name.replace("/", "___"))
-    return any(place.expanduser().is_dir() for place in places)
+        folders.append(Path(os.environ.get("HF_DATASETS_CACHE", home / "datasets")) / name.replace("/", "___"))
+    return any(folder.expanduser().is_dir() for folder in folders)

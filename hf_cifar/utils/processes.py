@@ -1,6 +1,6 @@
-"""The processes that a run is shared by, under `torchrun` or `accelerate launch`; one where neither started it.
+"""The processes of a run under `torchrun` or `accelerate launch`; a single one otherwise.
 
-Light on purpose: who this process is can be read from its environment, before torch is imported.
+Light: rank and number of processes are read from the environment, before torch is imported.
 """
 
 import os
@@ -13,17 +13,17 @@ T = TypeVar("T")
 
 
 def rank() -> int:
-    """The number of this process, from 0."""
+    """Return the rank of this process, from 0."""
     return int(os.environ.get("RANK", 0))
 
 
 def count() -> int:
-    """How many processes share the run."""
+    """Return the number of processes of the run."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
 def is_main() -> bool:
-    """Whether this is the process that writes files and speaks."""
+    """Return whether this is the process that writes files and log lines."""
     return rank() == 0
 
 
@@ -41,7 +41,7 @@ def join(use_cpu: bool = False) -> None:
 
 
 def wait_for_all() -> None:
-    """Go on when every process has come here."""
+    """Wait until every process has reached this point."""
     if count() > 1:
         import torch.distributed
 
@@ -49,7 +49,7 @@ def wait_for_all() -> None:
 
 
 def from_main(value: T) -> T:
-    """The value that the main process has; any picklable one."""
+    """Return the main process's value, of any picklable type."""
     if count() == 1:
         return value
     import torch.distributed
@@ -60,7 +60,7 @@ def from_main(value: T) -> T:
 
 
 def gathered(values: "np.ndarray") -> "np.ndarray":
-    """The rows that each process has, in the order of the processes, in every process."""
+    """Return the rows of all processes, in the order of their ranks, in every process."""
     if count() == 1:
         return values
     import numpy as np
@@ -72,7 +72,7 @@ def gathered(values: "np.ndarray") -> "np.ndarray":
 
 
 def share(total: int) -> range:
-    """Which of so many items are this process's: contiguous, every item in one process, sizes at most one apart."""
+    """Return this process's share of `total` items: contiguous, disjoint, and of sizes at most one apart."""
     size, rest = divmod(total, count())
     first = rank() * size + min(rank(), rest)
     return range(first, first + size + (rank() < rest))

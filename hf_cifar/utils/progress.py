@@ -1,4 +1,4 @@
-"""Progress bars on standard error, and only where a person is looking."""
+"""Progress bars and log lines on standard error."""
 
 import sys
 from collections.abc import Iterable
@@ -11,14 +11,13 @@ from hf_cifar.utils.processes import is_main
 T = TypeVar("T")
 
 
-def progress(items: Iterable[T] | None, what: str, unit: str, **options: Any) -> "tqdm[T]":
-    """`items` with a bar, which stays away when standard error is not a terminal."""
-    return tqdm(
-        items, desc=what, unit=unit, file=sys.stderr, disable=None if is_main() else True, dynamic_ncols=True, **options
-    )
+def progress(items: Iterable[T] | None, title: str, unit: str, **options: Any) -> "tqdm[T]":
+    """Iterate over items with a progress bar, which is shown on a terminal only, by the main process."""
+    disable = None if is_main() else True  # None: unless standard error is a terminal
+    return tqdm(items, desc=title, unit=unit, file=sys.stderr, disable=disable, dynamic_ncols=True, **options)
 
 
 def say(line: str) -> None:
-    """A line for the person who watches, from the main process; standard output is for the result."""
+    """Write a log line to standard error, in the main process; standard output is for the result."""
     if is_main():
         tqdm.write(line, file=sys.stderr)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from hf_cifar.errors import InputError
-from hf_cifar.inference.image_paths import Found, find_images, some_images
+from hf_cifar.inference.image_paths import ImagePath, find_images, some_images
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_standard_input_is_read_as_it_comes(here, monkeypatch):
     with open(write, "wb", buffering=0) as lines:
         lines.write(b"photos/b.jpg\n")
         found = find_images(["-"])
-        assert next(found) == Found("photos/b.jpg")  # though the stream goes on
+        assert next(found) == ImagePath("photos/b.jpg")  # though the stream goes on
         lines.write(b"photos/a.PNG")
     assert [item.path for item in found] == ["photos/a.PNG"]
 
@@ -130,9 +130,9 @@ def test_a_folder_that_may_not_be_read_is_named_and_the_others_go_on(here, monke
     monkeypatch.setattr(os, "scandir", refuse)
     found = list(find_images(["photos"]))
     assert found == [
-        Found("photos/2024", "Permission denied"),
-        Found("photos/a.PNG"),
-        Found("photos/b.jpg"),
+        ImagePath("photos/2024", "Permission denied"),
+        ImagePath("photos/a.PNG"),
+        ImagePath("photos/b.jpg"),
     ]
 
 

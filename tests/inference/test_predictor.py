@@ -25,8 +25,8 @@ from hf_cifar.stages.predict import run_prediction
 
 NAMES = ["ant", "bee", "crow", "dög", "elk"]
 FAULTS = {
-    "text.png": "no image in a format that Pillow knows",
-    "empty.png": "no image in a format that Pillow knows",
+    "text.png": "not an image in a format that Pillow reads",
+    "empty.png": "not an image in a format that Pillow reads",
     "cut.jpg": "image file is truncated",
     "bomb.png": "exceeds limit",
     "gone.png": "No such file or directory",
@@ -334,7 +334,7 @@ def test_an_image_that_the_processor_refuses_is_skipped(photos, checkpoint, monk
 
     predictor.processor = refuse
     answers = list(predictor.answers(sorted(photos.glob("size-*"))))
-    assert [answer.fault for answer in answers if answer.fault] == ["the image processor does not take it (too small)"]
+    assert [answer.fault for answer in answers if answer.fault] == ["the image processor fails on it (too small)"]
     assert len(answers) == 7
 
 
@@ -344,7 +344,7 @@ def test_an_answer_that_is_no_number_is_a_fault(photos, tmp_path):
         model.classifier[1].bias[2] = float("nan")
     model = save_model(tmp_path / "model", model, processor(16))
     [answer] = Predictor(model).answers([photos / "mode-L.png"])
-    assert answer.fault == "the model's answer is not a number"
+    assert answer.fault == "the model's logits are not finite"
 
 
 @pytest.mark.parametrize("output", ["answers.xlsx", "answers", "there.csv", ".", "folder.csv", "there.csv/answers.csv"])
@@ -454,7 +454,7 @@ def test_images_at_web_addresses(photos, checkpoint, tmp_path, server):
 
 @pytest.mark.parametrize(
     ("limit", "value", "fault"),
-    [("DOWNLOAD_BYTES", 99, "more than 99 bytes"), ("DOWNLOAD_SECONDS", 1e-6, "tim|not there")],
+    [("DOWNLOAD_BYTES", 99, "more than 99 bytes"), ("DOWNLOAD_SECONDS", 1e-6, "tim|not downloaded")],
 )
 def test_a_download_that_is_too_large_or_too_slow_is_given_up(checkpoint, server, monkeypatch, limit, value, fault):
     monkeypatch.setattr(image_reading, limit, value)
