@@ -37,8 +37,11 @@ def room(module: str) -> str:
 
 def imports(path: Path) -> set[str]:
     """Return the modules of this package that a file imports, at its top or inside a function."""
-    modules = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    modules, tree = set(), ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []  # for type checkers alone: nothing is imported
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             modules |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
         elif isinstance(node, ast.Import):
@@ -93,7 +96,7 @@ def test_every_room_is_drawn_in_the_architecture_document():
 
 def test_every_module_that_the_document_names_exists():
     text = (ROOT / "docs" / "architecture.md").read_text()
-    named = re.findall(r"`(\w+(?:/\w+)+\.py)`", text)
+    named = re.findall(r"`((?!tests)\w+(?:/\w+)+\.py)`", text)
     assert len(named) > 20
     assert [name for name in named if not (PACKAGE / name).is_file()] == []
 
@@ -103,7 +106,7 @@ def test_every_module_that_the_document_names_exists():
     ("pattern", "homes"),
     [
         (r"argparse\.ArgumentParser", {"cli.py"}),
-        (r"datasets\.load_dataset\(", {"data/sources.py"}),
+        (r"datasets\.load_dataset\(", {"data/sources.py", "data/local_folder.py"}),
         (r"\._created_lr_scheduler|\._get_grad_norm|\._train_batch_size|\._n_gpu", {"training/trainer_compat.py"}),
         (r"trust_remote_code", {"models/pretrained.py", "hub/card/", "hub/check.py"}),
         (r"\bread_recipe\(", {"run/resolve.py", "config/", "hub/card/"}),

@@ -96,7 +96,7 @@ def test_help_tells_every_option_and_imports_nothing_heavy():
         (["--features", "online", "--solver", "lbfgs"], "use --features cached"),
         (["--weights", "missing.pth"], "--weights missing.pth: no such file"),
         (["--augment", "cutout"], "invalid choice: 'cutout'"),
-        (["--mixup", "0.2"], "--mixup 0.2 with --features cached"),
+        (["--mixup", "0.2"], "--mixup does nothing with --stage probe"),
         (["--bf16", "true"], "--bf16 cannot be set: the probe computes in float32"),
         (["--from", "nowhere", "--stage", "finetune"], "--from nowhere: no such folder"),
         (["--scheduler", "cosin", "--stage", "finetune"], "invalid choice: 'cosin'"),
@@ -151,12 +151,16 @@ def test_debug_shows_the_traceback(base, command_line):
 def test_training_arguments_of_lpft_are_for_fine_tuning_but_those_of_both(flags, tmp_path):
     from hf_cifar.cli import parse
 
-    config = parse([str(item) for item in (*flags, "--stage", "lpft", "--learning-rate", 0.3, "--use-cpu", "true")])
+    config = parse(
+        [str(item) for item in (*flags, "--stage", "lpft", "--learning-rate", 0.3, "--use-cpu", "true")]
+    ).config
     assert config.finetune.training["learning_rate"] == 0.3 and "learning_rate" not in config.probe.training
     assert config.finetune.training["use_cpu"] is config.probe.training["use_cpu"] is True
-    config = parse([str(item) for item in (*flags, "--stage", "lpft", "--probe-learning-rate", 0.2, "--optim", "sgd")])
+    config = parse(
+        [str(item) for item in (*flags, "--stage", "lpft", "--probe-learning-rate", 0.2, "--optim", "sgd")]
+    ).config
     assert config.probe.training["learning_rate"] == 0.2 and config.finetune.training["learning_rate"] != 0.2
-    probe = parse([str(item) for item in (*flags, "--learning-rate", 0.3)])
+    probe = parse([str(item) for item in (*flags, "--learning-rate", 0.3)]).config
     assert probe.probe.training["learning_rate"] == 0.3 and probe.probe.training["train_batch_size"] == 16
 
 

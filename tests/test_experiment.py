@@ -47,7 +47,7 @@ def test_a_step_has_its_metrics_pictures_report_and_model(options, image_folder,
     assert {"confusion_matrix", "reliability", "learning_curves"} <= set(step.figures)
     assert all(min(image.size) > 100 for image in step.figures.values())
     page = step._repr_html_()
-    assert "95 % interval" in page and page.count("data:image/png;base64,") == len(step.figures)
+    assert "95% CI" in page and page.count("data:image/png;base64,") == len(step.figures)
     images = sorted((image_folder / "test").rglob("*.png"))[:3]
     expected = pipeline("image-classification", model=str(step.model_dir), top_k=2)([str(path) for path in images])
     for ours, theirs in zip(step.predict(images, top_k=2), expected, strict=True):

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_cifar.config import fields
-from hf_cifar.config.fields import Range, merged, option, part
+from hf_cifar.config.fields import Range, option, part
+from hf_cifar.config.layers import lay_over
 from hf_cifar.config.parts import (
     FINETUNING_STAGES,
     STAGES,
@@ -136,7 +137,7 @@ class RunConfig:
         """
         values = read_yaml(path)
         recipe = values.get("recipe")
-        return cls.from_dict(merged(read_recipe(recipe), values) if recipe else values)
+        return cls.from_dict(lay_over(read_recipe(recipe), values) if recipe else values)
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values, as `from_dict` takes them, without what belongs to one call."""

@@ -161,7 +161,7 @@ def _write_model(aside: Path, trained: Trained) -> None:
 
 def _write_card(aside: Path, trained: Trained, hub: HubConfig, before: str | None) -> None:
     """Write the card with its pictures, keeping what a person wrote in the earlier one."""
-    from hf_cifar.hub.card import write_card
+    from hf_cifar.hub.card.card import write_card
 
     if trained.stage is None:
         return  # it was copied with the model

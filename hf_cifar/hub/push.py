@@ -201,7 +201,7 @@ class _Push:
 
     def _merge_card(self, now: Remote | None) -> None:
         """Write the card of the folder, merged with the one on the Hub."""
-        from hf_cifar.hub.card import merge_card
+        from hf_cifar.hub.card.merge import merge_card
 
         local = read_card(self.folder) or ""
         write_text(self.card, local)

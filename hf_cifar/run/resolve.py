@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_cifar.config.fields import TRAINING, flag
+from hf_cifar.config.layers import Layer, distributed, lay_over, rivals_in
 from hf_cifar.config.locate import (
     DEFAULT_WEIGHTS,
     DatasetLocation,
@@ -26,7 +27,6 @@ from hf_cifar.config.recipes import read_recipe, read_yaml, recipe_for
 from hf_cifar.config.run_config import RunConfig, flags, nested, stages_of
 from hf_cifar.config.training_arguments import COMPUTE_ARGUMENTS, check_training_arguments
 from hf_cifar.errors import InputError, unknown_name
-from hf_cifar.run.layers import Layer, distributed, lay_over, rivals_in
 from hf_cifar.run.origins import StartKind
 from hf_cifar.run.recorded_run import RecordedRun
 from hf_cifar.run.stage_folder import RUN_FILE, StageFolder
@@ -133,8 +133,8 @@ def adds_to_probe(stage: str, folder: Path, from_: str | None) -> bool:
 
 def _training_request(layers: list[Layer], stage: str, base: Layer, recipe: Any) -> Request:
     layers = [distributed(layer, stage) for layer in layers]
-    for layer in layers:
-        _refuse_rivals(layer)
+    # A run.yaml holds every option, whichever was given: only this call's must not contradict each other.
+    _refuse_rivals(layers[-1])
     asked = _merged([base, *layers])
     folder = _output_folder(asked, stage)
     from_ = _value(asked, "finetune", "from_")

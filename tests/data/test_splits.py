@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.run_config import RunConfig
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import Source
 from hf_cifar.data.splits import make_splits, stratified_choice
@@ -84,4 +85,4 @@ def test_choice_has_the_size_and_the_shares(count):
 def test_bad_fractions_are_refused():
     for value in (0.0, 1.0, -0.1):
         with pytest.raises(InputError, match="--val-fraction"):
-            DataConfig(val_fraction=value)
+            RunConfig.from_dict({"data": {"val_fraction": value}})

@@ -17,7 +17,7 @@ from support.legacy import legacy_metrics
 from hf_cifar.errors import InputError
 from hf_cifar.evaluation.comparison import cost
 from hf_cifar.evaluation.comparison.compared_run import find_runs
-from hf_cifar.run.run_folder import configured
+from hf_cifar.run.resolve import request_for
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.stages.compare import compare, run_comparison
 from hf_cifar.utils.formatting import interval, percent
@@ -232,7 +232,7 @@ def test_both_macro_f1_are_shown_where_they_differ(copies, tmp_path):
 
 def test_runs_of_the_stages_themselves(image_folder, tiny_model, tmp_path):
     from hf_cifar.stages.evaluate import run_evaluation
-    from hf_cifar.stages.train import run
+    from hf_cifar.stages.train import run_training
 
     for name, seed in (("one", 0), ("two", 1)):
         values = {
@@ -244,9 +244,9 @@ def test_runs_of_the_stages_themselves(image_folder, tiny_model, tmp_path):
             "train_batch_size": 16,
             "seed": seed,
         }
-        run(RunConfig.build(nested(values)))
-    values = {"stage": "evaluate", "checkpoint": str(tmp_path / "one"), "output_dir": str(tmp_path / "again")}
-    again = run_evaluation(configured(nested(values))).folder.path
+        run_training(request_for("probe", values))
+    values = {"checkpoint": str(tmp_path / "one"), "output_dir": str(tmp_path / "again")}
+    again = run_evaluation(request_for("evaluate", values)).folder.path
     first, second, evaluated = compare(
         [str(tmp_path / "one"), str(tmp_path / "two"), str(again)], tmp_path / "out"
     ).data["runs"]

@@ -57,6 +57,8 @@ def test_files_and_their_content(configure):
     # The pictures, whose number depends on what there is to show, have tests of their own.
     files = {name for name in files if "/figures/" not in name and not name.endswith(".png")}
     assert files == {
+        ".lock",
+        "image_hashes.npz",
         "run.yaml",
         "splits.json",
         "probe",
@@ -75,7 +77,7 @@ def test_files_and_their_content(configure):
         "probe/report.html",
     }
     metrics = json.loads((folder / "probe" / "metrics.json").read_text())
-    assert metrics == result.metrics
+    assert metrics == result.metrics.to_dict()
     assert {"stage", "model", "seed", "dataset", "test", "validation", "train", "versions"} <= set(metrics)
     assert {"id", "revision", "fingerprint", "num_train", "num_validation", "num_test"} <= set(metrics["dataset"])
     assert (metrics["dataset"]["num_train"], metrics["dataset"]["num_validation"]) == (54, 6)

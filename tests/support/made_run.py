@@ -8,9 +8,10 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from hf_cifar.config.run_config import RunConfig
+from hf_cifar.config.layers import distributed, lay_over
+from hf_cifar.config.recipes import read_recipe
+from hf_cifar.config.run_config import RunConfig, nested
 from hf_cifar.run.origins import SplitKind, SplitOrigin, StartKind, StartOrigin, WeightsKind, WeightsOrigin
-from hf_cifar.run.resolve import request_for
 from hf_cifar.run.split_metrics import ClassMetrics, ConfusedPair, ReliabilityBin, SplitMetrics
 from hf_cifar.run.stage_metrics import DatasetInfo, Robustness, StageMetrics
 from hf_cifar.run.train_summary import Augmentation, Chosen, FinetuneSummary, ProbeSummary
@@ -70,8 +71,9 @@ def make_run(
 ) -> Path:
     """A run with these stages and classes; `flags` are fields of its configuration."""
     stage = "lpft" if len(stages) == 2 else stages[0]
-    defaults = {"dataset": "cifar10", "model": "resnet18", "output_dir": str(folder)}
-    config = request_for(stage, flags, defaults).config
+    options = {"dataset": "cifar10", "model": "resnet18", "output_dir": str(folder), "recipe": "resnet", **flags}
+    given = distributed(nested({**options, "stage": stage}), stage)
+    config = RunConfig.from_dict(lay_over(read_recipe(options["recipe"]), given))
     folder.mkdir(parents=True)
     (folder / "run.yaml").write_text(yaml.safe_dump({**config.to_dict(), "provenance": {}}))
     dataset = DatasetInfo(

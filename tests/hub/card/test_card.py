@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 from support.card_checks import check, rows_of
 from support.made_run import DIGITS, HELD_OUT, MINI, RANDOM, edit_metrics, from_file, from_hub, make_run
 
-from hf_cifar.hub.card import render_card, write_card
+from hf_cifar.hub.card.card import render_card, write_card
 
 TOKEN = "hf_" + "QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi"
 ODD = ["a|b", "<!-- hf_cifar:end -->", "<b>x</b>", "no", "1e3", "yes: [", "`tick`", "two\nlines", "null", "© ünï"]

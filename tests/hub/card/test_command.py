@@ -8,7 +8,7 @@ from support.made_run import from_file, from_hub, make_run
 
 from hf_cifar.cli import parse
 from hf_cifar.config.run_config import RunConfig
-from hf_cifar.hub.card import render_card
+from hf_cifar.hub.card.card import render_card
 from hf_cifar.hub.card.command import is_secret
 
 SHELL = "hf-cifar() { printf '%s\\n' \"$@\"; }\n"

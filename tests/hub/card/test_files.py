@@ -17,7 +17,7 @@ from support.models import processor, tiny_resnet
 from transformers import pipeline
 
 from hf_cifar.errors import InputError
-from hf_cifar.hub.card import render_card, write_card
+from hf_cifar.hub.card.card import render_card, write_card
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.stages.train import run_training
 
@@ -53,7 +53,7 @@ def test_pictures_come_along(tmp_path, lpft):
 def test_without_torch_and_without_a_network(lpft):
     code = (
         "import sys, socket; socket.socket.connect = None; from pathlib import Path\n"
-        "from hf_cifar.hub.card import render_card\n"
+        "from hf_cifar.hub.card.card import render_card\n"
         f"render_card(Path({str(lpft / 'finetune')!r}))\n"
         "assert not {'torch', 'transformers', 'datasets', 'matplotlib'} & set(sys.modules), 'heavy'"
     )
@@ -103,4 +103,4 @@ def test_the_card_of_a_real_run(configure, tmp_path):
         card = render_card(result.output_dir / stage)
         check(card)
         assert str(tmp_path) not in card
-        assert f"{result.metrics['test']['num_examples']} test images" in card
+        assert f"{result.metrics.test.num_examples} test images" in card

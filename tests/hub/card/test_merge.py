@@ -5,7 +5,8 @@ import yaml
 from support.made_run import from_hub, make_run
 
 from hf_cifar.errors import InputError
-from hf_cifar.hub.card import merge_card, render_card, write_card
+from hf_cifar.hub.card.card import render_card, write_card
+from hf_cifar.hub.card.merge import merge_card
 
 BEGIN, END = "<!-- hf_cifar:begin -->", "<!-- hf_cifar:end -->"
 

@@ -3,7 +3,7 @@
 import pytest
 from support.made_run import make_run
 
-from hf_cifar.hub.card import render_card
+from hf_cifar.hub.card.card import render_card
 
 
 @pytest.mark.parametrize(

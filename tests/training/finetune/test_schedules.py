@@ -109,7 +109,7 @@ def test_every_step_has_the_rate_of_torchs_scheduler_also_after_a_resume(name, c
 def test_plateau_drops_by_the_validation_metric_of_each_epoch(metric, mode, warmup, configure):
     # Only an epoch better by 5 counts, so that there are drops whatever the weights.
     options = {"learning_rate": 0.3, "warmup_steps": warmup, "selection_metric": metric}
-    options["lr_scheduler_kwargs"] = {"threshold": 0.9}
+    options["lr_scheduler_kwargs"] = {"threshold": 5.0, "threshold_mode": "abs"}
     result = run_training(configure(**OPTIONS | options, scheduler="plateau", plateau_patience=0, gamma=0.5))
     history = pandas.read_csv(result.output_dir / "finetune" / "history.csv")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
