@@ -192,6 +192,7 @@ def fine_tuning(count: int) -> list[dict[str, Any]]:
     from hf_cifar.config.parts import ModelConfig
     from hf_cifar.config.run_config import RunConfig
     from hf_cifar.data.loader import take
+    from hf_cifar.evaluation.validation_metrics import validation_metrics
     from hf_cifar.models.anatomy import layer_groups
     from hf_cifar.models.build import build_model
     from hf_cifar.run.stage_folder import StageFolder
@@ -239,7 +240,12 @@ def fine_tuning(count: int) -> list[dict[str, Any]]:
             args.dataloader_pin_memory = False
             groups = parameter_groups(model, layer_groups(model), learning_rate=0.01, weight_decay=0.0)
             one = torch.utils.data.Subset(Ready(), [0])
-            options = {"train_dataset": Ready(), "eval_dataset": one, "callbacks": [EpochCallback(), Clock()]}
+            options: dict[str, Any] = {
+                "train_dataset": Ready(),
+                "eval_dataset": one,
+                "callbacks": [EpochCallback(), Clock()],
+            }
+            options["compute_metrics"] = validation_metrics
             FinetuneTrainer(model, args, resume=None, config=config, groups=groups, average=None, **options).run()
 
     def loop() -> None:
