@@ -195,6 +195,7 @@ def fine_tuning(count: int) -> list[dict[str, Any]]:
     from transformers import TrainerCallback
 
     from hf_cifar.data.loader import take
+    from hf_cifar.evaluation.validation_metrics import validation_metrics
     from hf_cifar.models.anatomy import layer_groups
     from hf_cifar.models.build import build_model
     from hf_cifar.run.resolve import request_for
@@ -244,7 +245,12 @@ def fine_tuning(count: int) -> list[dict[str, Any]]:
             args.dataloader_pin_memory = False
             groups = parameter_groups(model, layer_groups(model), learning_rate=0.01, weight_decay=0.0)
             one = torch.utils.data.Subset(Ready(), [0])
-            options = {"train_dataset": Ready(), "eval_dataset": one, "callbacks": [EpochCallback(), Clock()]}
+            options: dict[str, Any] = {
+                "train_dataset": Ready(),
+                "eval_dataset": one,
+                "callbacks": [EpochCallback(), Clock()],
+            }
+            options["compute_metrics"] = validation_metrics
             FinetuneTrainer(model, args, resume=None, config=config, groups=groups, average=None, **options).run()
 
     def loop() -> None:

@@ -1,5 +1,6 @@
 """The `TrainingArguments` of fine-tuning."""
 
+import torch
 from transformers import TrainingArguments
 
 from hf_cifar.config.run_config import RunConfig
@@ -9,6 +10,7 @@ from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.training.selection import GREATER_IS_BETTER
 from hf_cifar.training.trainer import training_arguments
 from hf_cifar.utils import processes
+from hf_cifar.utils.progress import say
 
 RESERVED = {"lr_scheduler_type": "use --scheduler"}
 EVAL_BATCH_SIZE = 64
@@ -43,3 +45,21 @@ def finetune_arguments(config: RunConfig, folder: StageFolder) -> TrainingArgume
     if "dataloader_num_workers" not in given:
         arguments.dataloader_num_workers = default_workers(arguments.device)
     return arguments
+
+
+def divide_batch(arguments: TrainingArguments) -> None:
+    """Divide the batch into equal parts whose gradients are accumulated, so that the steps stay the same.
+
+    Raises:
+        InputError: the batch is a single image.
+    """
+    size = arguments.per_device_train_batch_size
+    if size == 1:
+        raise InputError("--auto-find-batch-size: a single image does not fit into memory; use a smaller --image-size")
+    # Without a remainder, or the parts would not add up to the same step: 64 in halves, 9 in thirds.
+    parts = next(divisor for divisor in range(2, size + 1) if size % divisor == 0)
+    arguments.per_device_train_batch_size = size // parts
+    arguments.gradient_accumulation_steps *= parts
+    say(f"out of memory: continuing with batches of {size // parts}, {parts} of them for {size} images")
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from transformers import EvalPrediction, PreTrainedModel, TrainerCallback, TrainerState
 
 from hf_cifar.config.run_config import RunConfig
@@ -24,7 +23,7 @@ from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.train_summary import Chosen
 from hf_cifar.training.callbacks import EarlyStoppingCallback, EpochCallback, HistoryCallback, ProgressCallback
 from hf_cifar.training.checkpoints import checkpoint_of, last_checkpoint, read_state
-from hf_cifar.training.finetune.arguments import finetune_arguments
+from hf_cifar.training.finetune.arguments import divide_batch, finetune_arguments
 from hf_cifar.training.finetune.ema import WeightAverage, load_average
 from hf_cifar.training.finetune.group_table import report_groups
 from hf_cifar.training.finetune.interpolation import choose_strength, interpolate
@@ -184,7 +183,7 @@ class Finetune:
                     raise
             finally:
                 self.snapshot.restore_modules()
-            self._divide_batch()
+            divide_batch(self.arguments)
             put_weights(self.model, self.snapshot.weights)
             # The steps of the parts are those of the whole batch, so its checkpoints can be resumed from.
             resume = True
@@ -273,18 +272,3 @@ class Finetune:
             chosen = replace(chosen, interpolation=strength)
         put_weights(self.model, end)
         return chosen
-
-    def _divide_batch(self) -> None:
-        """Divide the batch into equal parts whose gradients are accumulated, so that the steps stay the same."""
-        size = self.arguments.per_device_train_batch_size
-        if size == 1:
-            raise InputError(
-                "--auto-find-batch-size: a single image does not fit into memory; use a smaller --image-size"
-            )
-        # Without a remainder, or the parts would not add up to the same step: 64 in halves, 9 in thirds.
-        parts = next(divisor for divisor in range(2, size + 1) if size % divisor == 0)
-        self.arguments.per_device_train_batch_size = size // parts
-        self.arguments.gradient_accumulation_steps *= parts
-        say(f"out of memory: continuing with batches of {size // parts}, {parts} of them for {size} images")
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
