@@ -238,8 +238,8 @@ def fine_tuning(count: int) -> list[dict[str, Any]]:
 
     def trainer() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            options = {"output_dir": folder, "num_train_epochs": 1, "dataset": "digits"}
-            request = request_for("finetune", {**options, "train_batch_size": BATCH, "dataloader_num_workers": 0})
+            asked = {"output_dir": folder, "num_train_epochs": 1, "dataset": "digits"}
+            request = request_for("finetune", {**asked, "train_batch_size": BATCH, "dataloader_num_workers": 0})
             config = request.config
             args = finetune_arguments(config, StageFolder(Path(folder)))
             args.dataloader_pin_memory = False

@@ -73,6 +73,6 @@ def command_line(tmp_path_factory):
 def flags(image_folder, tiny_model, tmp_path):
     """The flags of a short run of the tiny model on the colours, into `tmp_path / "run"`."""
     return [
-        *("--dataset", image_folder, "--model", tiny_model, "--feature-cache", tmp_path / "cache"),
+        *("--dataset", image_folder, "--model", tiny_model),
         *("--output-dir", tmp_path / "run", "--train-batch-size", 16, "--num-train-epochs", 3),
     ]

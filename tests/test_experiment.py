@@ -34,6 +34,7 @@ def test_a_chain_of_steps_is_what_the_command_line_does(options, command_line, t
     ours, theirs = (load_file(tmp_path / name / "finetune/model/model.safetensors") for name in ("a", "b"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     evaluated = step.evaluate()
+    assert evaluated.result.folder.path == tmp_path / "a" / "evaluate"
     assert evaluated.metrics["test"]["confusion_matrix"] == step.metrics["test"]["confusion_matrix"]
     assert command_line.run("--stage", "evaluate", "--output-dir", tmp_path / "b") == 0
     summary = json.loads(command_line.out.splitlines()[-1])

@@ -51,6 +51,8 @@ def through(family: str, pictures, folder, **values):
         "warmup_steps": 0,
         **values,
     }
+    if values["stage"] == "finetune":
+        del values["feature_cache"]
     probe = {"probe": {"training": {"num_train_epochs": 1}, "learning_rates": [0.03, 0.1]}}
     return run_training(resolve(nested(values), probe)), before
 

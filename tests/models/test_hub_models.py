@@ -11,6 +11,7 @@ from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from support.families import FAMILIES, SIZE, VIT
+from support.made_up_stage import made_up, metrics_of, split_metrics_of
 from support.models import build, processor
 from transformers import ViTConfig, ViTForImageClassification, ViTModel, pipeline
 
@@ -188,7 +189,7 @@ def test_checkpoint_is_a_run_a_stage_or_a_model(tmp_path):
     for name in (tmp_path / "run", tmp_path / "run" / "finetune", model):
         assert locate_checkpoint(str(name)).name == str(model)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"--checkpoint .*empty holds no saved model"):
+    with pytest.raises(InputError, match=r"--checkpoint .*empty has no saved model"):
         locate_checkpoint(str(tmp_path / "empty"))
 
 
@@ -204,9 +205,9 @@ CARD = "---\nlicense: mit\nbase_model: {}\n---\n# A model\nbase_model: user/in-t
     ("---\nbase_model: [\n---\n", None, None),
     ("# base_model: user/origin", None, None),
     ("# A model\n" + CARD.format("user/origin"), None, None),
-    (CARD.format("user/origin"), {"model": "x", "base_model": "user/measured"}, "user/measured"),
-    (CARD.format("user/origin"), {"model": "x", "base_model": None}, None),
-    (CARD.format("user/origin"), {"model": "x"}, "user/origin"),
+    (CARD.format("user/origin"), {"base_model": "user/measured"}, "user/measured"),
+    (CARD.format("user/origin"), {"base_model": None}, None),
+    (CARD.format("user/origin"), {"of": "another program"}, "user/origin"),
 ])  # fmt: skip
 def test_base_model_of_a_folder(card, metrics, expected, tmp_path):
     folder = tmp_path / "model"
@@ -215,6 +216,9 @@ def test_base_model_of_a_folder(card, metrics, expected, tmp_path):
     if card is not None:
         (folder / "README.md").write_text(card)
     if metrics is not None:
+        logits, labels = made_up()
+        ours = metrics_of("finetune", split_metrics_of(logits, labels, ["a", "b", "c", "d"])).to_dict()
+        metrics = ours | metrics if "base_model" in metrics else metrics
         (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     assert base_model_of(locate_model(str(folder))) == expected
 

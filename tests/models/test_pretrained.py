@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.models import tiny_resnet
@@ -50,6 +51,9 @@ def in_a_process(folder, call):
     """The printed outcome of a call in a fresh process, with "y" to read, for whoever asks there."""
     code = f"""
 import sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from support.models import build
 from hf_cifar.config.locate import Location
 from hf_cifar.config.parts import ModelConfig
 from hf_cifar.errors import InputError

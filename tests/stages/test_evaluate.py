@@ -1,6 +1,8 @@
 """The evaluate stage: any model on any labelled images, against `pipeline`, scikit-learn and the run itself."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,6 +15,7 @@ from transformers import AutoConfig, pipeline
 
 from hf_cifar.data.label_names import match_labels
 from hf_cifar.errors import InputError
+from hf_cifar.run.origins import SplitKind
 from hf_cifar.run.resolve import request_for
 from hf_cifar.stages.evaluate import run_evaluation
 from hf_cifar.stages.train import run_training
@@ -220,3 +223,69 @@ def test_examples_are_what_pipeline_says_of_the_files(model, tmp_path):
         expected = {item["label"]: item["score"] for item in answer(str(result.folder.examples / row["file"]))}
         assert {item["label"]: item["score"] for item in row["output"]} == pytest.approx(expected, abs=1e-5)
         assert max(Image.open(result.folder.examples / row["file"]).size) <= 512
+
+
+class TestImagesThatTheModelWasTrainedOn:
+    """A dataset without splits: the run trained on 43 of its 60 images, and held out 5 and 12."""
+
+    @pytest.fixture(scope="class")
+    def photos(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("photos") / "photos"
+        return write_images(folder, 20, seed=5)
+
+    @pytest.fixture(scope="class")
+    def trained(self, photos, tiny_model, tmp_path_factory):
+        options = {"dataset": str(photos), "model": str(tiny_model), "num_train_epochs": 1, "seed": 1}
+        folder = tmp_path_factory.mktemp("run-of-photos") / "run"
+        return run_training(request_for("probe", {**options, "output_dir": str(folder)}))
+
+    def measured(self, trained, tmp_path, **options):
+        options = {"checkpoint": str(trained.output_dir), "output_dir": str(tmp_path / "out"), **options}
+        return run_evaluation(request_for("evaluate", options)).metrics
+
+    @pytest.mark.parametrize("spelling", ["{}", "{}/", "{}/../photos"])
+    def test_the_same_folder_is_known_however_it_is_written(self, trained, photos, tmp_path, spelling):
+        metrics = self.measured(trained, tmp_path, dataset=spelling.format(photos))
+        assert (metrics.split, metrics.test.num_examples) == ("test", 12)
+        assert metrics.test.accuracy == trained.metrics.test.accuracy and metrics.dataset.num_trained_on == 0
+
+    @pytest.mark.parametrize("dataset", [True, False])
+    def test_validation_is_what_the_run_held_out_whatever_the_seed_says(self, trained, photos, tmp_path, dataset):
+        given = {"dataset": str(photos), "seed": 0} if dataset else {}
+        metrics = self.measured(trained, tmp_path, split="validation", **given)
+        assert metrics.test.accuracy == trained.metrics.validation.accuracy
+        assert metrics.test.num_examples == trained.metrics.dataset.num_validation == 5
+        assert metrics.dataset.num_trained_on == 0
+
+    def test_a_copy_of_the_folder_is_measured_without_its_training_images(self, trained, photos, tmp_path, capfd):
+        shutil.copytree(photos, tmp_path / "copy", copy_function=shutil.copyfile)
+        for file in (tmp_path / "copy").rglob("*.png"):
+            os.utime(file, (1, 1))
+        metrics = self.measured(trained, tmp_path, dataset=str(tmp_path / "copy"))
+        assert metrics.test.num_examples == 17 and metrics.dataset.num_left_out == 43
+        assert metrics.dataset.splits["test"].kind is SplitKind.UNSEEN
+        assert "17 images" in capfd.readouterr().err
+
+    def test_every_image_is_measured_when_asked_for_with_a_warning(self, trained, photos, tmp_path, capfd):
+        metrics = self.measured(trained, tmp_path, dataset=str(photos), split="all")
+        assert metrics.test.num_examples == 60 and metrics.dataset.num_trained_on == 43
+        assert "warning: the model was trained on 43 of them" in capfd.readouterr().err
+
+    def test_nothing_is_left_to_measure(self, trained, photos, tmp_path):
+        rows = json.loads((trained.output_dir / "splits.json").read_text())["train"]["rows"]
+        files = sorted(photos.rglob("*.png"))
+        for row in rows:
+            copy = tmp_path / "seen" / files[row].relative_to(photos)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(files[row], copy)
+        with pytest.raises(InputError, match="trained on every image of this dataset"):
+            self.measured(trained, tmp_path, dataset=str(tmp_path / "seen"))
+
+    def test_an_edited_list_of_rows_is_refused(self, trained, tmp_path):
+        shutil.copytree(trained.output_dir, tmp_path / "run")
+        splits = json.loads((tmp_path / "run" / "splits.json").read_text())
+        splits["train"], splits["test"] = splits["test"], splits["train"]
+        (tmp_path / "run" / "splits.json").write_text(json.dumps(splits))
+        request = request_for("evaluate", {"checkpoint": str(tmp_path / "run"), "output_dir": str(tmp_path / "o")})
+        with pytest.raises(InputError, match=r"splits\.json was changed after the run began"):
+            run_evaluation(request)

@@ -249,4 +249,4 @@ def test_a_resume_of_another_stage_is_refused_with_a_sentence(flags, command_lin
     assert "is of --stage probe, not lpft" in command_line.err and "--stage finetune" in command_line.err
     assert command_line.run("--output-dir", tmp_path / "run", "--stage", "finetune", "--num-train-epochs", 1) == 0
     assert command_line.run("--output-dir", tmp_path / "run", "--stage", "lpft", "--resume") == 0, command_line.err
-    assert command_line.err.count("is done already") == 2
+    assert command_line.err.count("is finished already") == 2

@@ -83,8 +83,23 @@ def test_two_processes_end_in_the_metrics_of_one(same_run, command_line, tmp_pat
     assert summary["accuracy"] == ours["test"]["accuracy"] and summary["num_test"] == 17
 
 
+def test_two_processes_evaluate_as_one_does(flags, command_line, tmp_path):
+    """Each image is predicted once, and one process writes."""
+    assert command_line.run(*flags, "--max-eval-samples", 17) == 0, command_line.err
+    there = ["--stage", "evaluate", "--checkpoint", tmp_path / "run"]
+    done = launched(LAUNCHERS["torchrun"], *there, "--output-dir", tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    assert command_line.run(*there, "--output-dir", tmp_path / "one") == 0, command_line.err
+    ours, theirs = (json.loads((tmp_path / name / "evaluate" / "metrics.json").read_text()) for name in ("two", "one"))
+    assert ours["test"]["confusion_matrix"] == theirs["test"]["confusion_matrix"]
+    assert ours["test"]["nll"] == pytest.approx(theirs["test"]["nll"], abs=1e-6)
+    assert files(tmp_path / "two") == files(tmp_path / "one")
+    assert len(done.stdout.strip().splitlines()) == 1, "one process speaks"
+
+
 def test_accelerate_launch_runs_the_same_command(same_run, tmp_path):
-    done = launched(LAUNCHERS["accelerate"], *same_run, "--stage", "probe", "--output-dir", tmp_path / "run")
+    kept = [*same_run[2:6], "--max-train-samples", 53, "--max-eval-samples", 17, "--num-train-epochs", 1]
+    done = launched(LAUNCHERS["accelerate"], "--stage", "probe", *kept, "--output-dir", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.strip())["num_test"] == 17
 
@@ -92,7 +107,7 @@ def test_accelerate_launch_runs_the_same_command(same_run, tmp_path):
 def test_a_wrong_request_ends_both(same_run, tmp_path):
     done = launched(LAUNCHERS["torchrun"], *same_run, "--output-dir", tmp_path, "--train-batch-size", 25)
     assert done.returncode != 0
-    assert "--train-batch-size is 25: it must be a number of images that 2 processes can share" in done.stderr
+    assert "--train-batch-size is 25: it must be a multiple of the 2 processes" in done.stderr
 
 
 @pytest.mark.parametrize(("total", "size", "count"), [(53, 26, 2), (54, 16, 2), (10, 4, 4), (7, 8, 3), (9, 3, 1)])

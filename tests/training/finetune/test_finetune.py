@@ -20,6 +20,7 @@ from hf_cifar.data.sources import load_source
 from hf_cifar.data.splits import make_splits
 from hf_cifar.errors import InputError, TrainingError
 from hf_cifar.evaluation.validation_metrics import validation_metrics
+from hf_cifar.run.origins import StartKind, StartOrigin
 from hf_cifar.run.resolve import resolve
 from hf_cifar.stages.train import run_training
 from hf_cifar.training.finetune import finetune as finetune_module
@@ -126,7 +127,7 @@ def test_lpft_is_the_probe_and_then_the_finetune_of_it(configure, tmp_path):
     apart = {"output_dir": str(tmp_path / "apart"), "num_train_epochs": 2}
     run_training(configure(**{**apart, "num_train_epochs": 20}, train_batch_size=256, per_device_train_batch_size=256))
     second = run_training(configure(stage="finetune", **apart))
-    assert second.metrics.train.start.startswith("this run's probe")
+    assert second.metrics.train.start == StartOrigin(StartKind.PROBE)
     assert together.summary()["stage"] == "lpft"
     assert together.summary()["probe_accuracy"] == together.before.metrics.test.accuracy
     assert same(weights(together), weights(second))
@@ -141,7 +142,7 @@ def test_from_names_a_run_a_stage_or_a_model(probe, configure, tmp_path):
     assert same(ends[0], ends[1]) and same(ends[0], ends[2])
     with pytest.raises(InputError, match="no such folder"):
         run_training(configure(stage="finetune", from_=str(tmp_path / "gone"), output_dir=str(tmp_path / "x")))
-    with pytest.raises(InputError, match="holds no saved model"):
+    with pytest.raises(InputError, match="has no saved model"):
         run_training(configure(stage="finetune", from_=str(tmp_path), output_dir=str(tmp_path / "x")))
 
 
@@ -153,18 +154,18 @@ def test_overwrite_does_not_remove_what_it_is_to_start_from(configure, tmp_path)
 
 
 def test_from_the_pretrained_model_it_gets_a_new_head_unless_its_labels_are_these(configure, tiny_model, tmp_path):
-    options = {"stage": "finetune", "num_train_epochs": 1, "learning_rate": 0.0, "scheduler": "constant"}
+    options = {"stage": "finetune", "num_train_epochs": 1, "learning_rate": 1e-30, "scheduler": "constant"}
     fresh = run_training(configure(**options))
-    assert "a new head" in fresh.metrics.train.start
+    assert fresh.metrics.train.start.new_head
     folder = tmp_path / "mine"
     shutil.copytree(fresh.model_dir, folder)
     kept = run_training(configure(**options, model=str(folder), output_dir=str(tmp_path / "kept")))
-    assert same(weights(kept), weights(fresh)) and "new head" not in kept.metrics.train.start
+    assert same(weights(kept), weights(fresh)) and not kept.metrics.train.start.new_head
     described = json.loads((folder / "config.json").read_text())
     described["id2label"] = {"0": "red", "1": "green", "2": "blue"}
     (folder / "config.json").write_text(json.dumps(described))
     other = run_training(configure(**options, model=str(folder), output_dir=str(tmp_path / "other"), seed=1))
-    assert "a new head" in other.metrics.train.start, "the same names in another order are other logits"
+    assert other.metrics.train.start.new_head, "the same names in another order are other logits"
     assert not torch.equal(weights(other)["classifier.1.weight"], weights(fresh)["classifier.1.weight"])
 
 
@@ -279,7 +280,7 @@ def test_a_vit_is_fine_tuned_by_its_own_recipe(configure, image_folder, tmp_path
     processor(16).save_pretrained(tmp_path / "vit")
     options = {"model": str(tmp_path / "vit"), "stage": "lpft", "unfreeze": "gradual", "layer_decay": 0.8}
     config = configure(**options, num_train_epochs=3)
-    assert config.recipe == "vit"
+    assert config.config.recipe == "vit"
     result = run_training(config)
     assert result.metrics.train.optimizer == "adamw_torch" and result.metrics.train.scheduler == "linear"
     states = [weights(result, "probe"), *(load_file(path / "model.safetensors") for path in checkpoints(result))]
@@ -316,9 +317,9 @@ def test_the_best_epoch_by_validation_is_what_is_saved(configure):
     rows = history(result)
     best = rows["validation_accuracy"].idxmax()
     chosen = result.metrics.train.chosen
-    assert chosen["step"] == rows["step"][best] and chosen["validation_accuracy"] == rows["validation_accuracy"][best]
+    assert chosen.step == rows["step"][best] and chosen.value == rows["validation_accuracy"][best]
     assert result.metrics.validation.accuracy == pytest.approx(rows["validation_accuracy"][best])
-    checkpoint = result.output_dir / "finetune" / "checkpoints" / f"checkpoint-{chosen['step']}"
+    checkpoint = result.output_dir / "finetune" / "checkpoints" / f"checkpoint-{chosen.step}"
     assert same(load_file(checkpoint / "model.safetensors"), weights(result))
 
 
@@ -351,10 +352,11 @@ def test_what_chooses_refuses_the_test_split(configure, probe):
     from hf_cifar.training.finetune.interpolation import choose_strength
     from hf_cifar.training.finetune.starting_point import find_start
 
-    config = configure(stage="finetune")
+    request = configure(stage="finetune")
+    config = request.config
     source = load_source(config.data)
     splits = make_splits(source, config.data, config.seed)
-    start = find_start(config, source.label_names)
+    start = find_start(request, source.label_names)
     with pytest.raises(ValueError, match="the best epoch must be chosen on validation, never on test"):
         Finetune(
             config, start, start.processor, splits.train, splits.test, source.label_names, None, validation_metrics
@@ -412,8 +414,8 @@ def test_interpolation_lies_between_the_probe_and_the_last_weights(configure, tm
 
 
 def test_the_strength_of_interpolation_is_the_best_on_validation(configure, tmp_path):
-    config = configure(stage="lpft", num_train_epochs=2, learning_rate=0.2, learning_rates=[0.02], interpolate="auto")
-    auto = run_training(config)
+    request = configure(stage="lpft", num_train_epochs=2, learning_rate=0.2, learning_rates=[0.02], interpolate="auto")
+    auto, config = run_training(request), request.config
     start = weights(auto, "probe")
     best = checkpoints(auto)[0].with_name(f"checkpoint-{auto.metrics.train.chosen.step}")
     end = load_file(best / "model.safetensors")
@@ -565,11 +567,11 @@ def test_two_passes_of_evaluation_give_identical_logits(configure):
     config = configure(stage="finetune", augment="rand", random_erasing=1.0, mixup=1.0, num_train_epochs=1)
     result = run_training(config)
     model = AutoModelForImageClassification.from_pretrained(result.model_dir)
-    images = load_source(config.data).splits["test"]
+    images = load_source(config.config.data).splits["test"]
     passes = [predict_logits(model, processor(16), images, "x") for _ in range(2)]
     assert np.array_equal(*passes)
     chosen = result.metrics.train.chosen
-    assert result.metrics.validation.accuracy == pytest.approx(chosen["validation_accuracy"])
+    assert result.metrics.validation.accuracy == pytest.approx(chosen.value)
 
 
 @pytest.mark.parametrize(
@@ -582,7 +584,7 @@ def test_two_passes_of_evaluation_give_identical_logits(configure):
         ({"layer_decay": 0.0}, "--layer-decay is 0.0"),
         ({"interpolate": "2"}, "--interpolate is '2'"),
         ({"unfreeze": ","}, "--unfreeze names nothing"),
-        ({"from_": "x/y", "stage": "lpft"}, "use --stage finetune"),
+        ({"from_": "x/y", "stage": "lpft"}, "--from does nothing with --stage lpft"),
         ({"early_stopping": 0}, "--early-stopping is 0"),
     ],
 )

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from hf_cifar.models.predict import predict_logits
+from hf_cifar.run.train_summary import Chosen
 from hf_cifar.stages.train import run_training
 from hf_cifar.training.finetune import finetune as finetune_module
 from hf_cifar.training.finetune import starting_point
@@ -62,7 +63,7 @@ def test_a_destroyed_model_is_replaced_by_its_start(options, probe, configure, t
     worse = epochs(result)[name]
     assert (worse > before).all() if metric == "nll" else (worse < before).all(), "the premise of this test"
     chosen = result.metrics.train.chosen
-    assert chosen == {"epoch": 0, "step": 0, name: pytest.approx(before)}
+    assert chosen == Chosen(epoch=0, step=0, metric=metric, value=pytest.approx(before))
     assert same(weights(result), weights(probe, "probe"))
     assert result.metrics.validation.accuracy == probe.metrics.validation.accuracy
     err = capfd.readouterr().err
@@ -81,7 +82,7 @@ def test_it_holds_after_resume(probe, configure, tmp_path):
 
 
 def test_a_tie_goes_to_the_trained_epoch(probe, configure, tmp_path):
-    options = {"stage": "finetune", "num_train_epochs": 1, "learning_rate": 0.0, "scheduler": "constant"}
+    options = {"stage": "finetune", "num_train_epochs": 1, "learning_rate": 1e-30, "scheduler": "constant"}
     for metric in ("accuracy", "nll"):
         values = {"from_": str(probe.model_dir), "output_dir": str(tmp_path / metric), "selection_metric": metric}
         result = run_training(configure(**options, **values))
@@ -99,10 +100,10 @@ def test_a_start_with_a_new_head_counts_too(configure, monkeypatch):
             self.model.classifier[1].weight.zero_()
             self.model.classifier[1].bias.zero_()
             self.model.classifier[1].bias[worst] = 1e4
-        return {"epoch": 1.0, "step": 4}
+        return Chosen(epoch=1.0, step=4)
 
     result = run_training(configure(stage="finetune", num_train_epochs=1, selection_metric="nll"))
-    assert "a new head" in result.metrics.train.start
+    assert result.metrics.train.start.new_head
     assert result.metrics.train.chosen.epoch == 0
     assert weights(result)["classifier.1.bias"].abs().max() < 1e3
 

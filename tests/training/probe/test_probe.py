@@ -14,6 +14,7 @@ from hf_cifar.data.sources import load_source
 from hf_cifar.data.splits import make_splits
 from hf_cifar.errors import InputError
 from hf_cifar.run.resolve import resolve
+from hf_cifar.run.train_summary import Augmentation
 from hf_cifar.stages.train import run_training
 
 ONE_RATE = {"learning_rate": 0.05, "num_train_epochs": 3, "per_device_train_batch_size": 16}
@@ -105,7 +106,7 @@ def test_model_answers_what_the_predictions_say(solver, configure, image_folder)
 def test_augmentation_changes_what_online_features_see(configure, tmp_path):
     plain = run_training(configure(features="online", augment="none", **ONE_RATE))
     augmented = run_training(configure(features="online", output_dir=str(tmp_path / "augmented"), **ONE_RATE))
-    assert augmented.metrics.train.augmentation == "standard"
+    assert augmented.metrics.train.augmentation == Augmentation("standard")
     assert not torch.equal(saved_head(plain)[0], saved_head(augmented)[0])
 
 
@@ -175,13 +176,13 @@ def test_normalisation_of_the_dataset_is_the_same_everywhere_and_warned_of(confi
 
     from hf_cifar.data.transforms import dataset_statistics
 
-    config = configure(normalization="dataset")
-    result = run_training(config)
+    request = configure(normalization="dataset")
+    result, config = run_training(request), request.config
     splits = make_splits(load_source(config.data), config.data, config.seed)
     mean, std = dataset_statistics(splits.train, "colours", config.seed)
     saved = json.loads((result.model_dir / "preprocessor_config.json").read_text())
     assert saved["image_mean"] == mean and saved["image_std"] == std
-    assert "is not what the backbone was trained with" in capfd.readouterr().err
+    assert "differs from the backbone's" in capfd.readouterr().err
 
 
 def test_training_arguments_are_checked(configure):
