@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from hf_cifar.utils.progress import progress, say
 
@@ -99,7 +100,8 @@ def solve_path(
 
 def _fit(model: LogisticRegression, features: np.ndarray, labels: np.ndarray) -> bool:
     """Fit the model from where it is, and return whether it converged."""
-    with warnings.catch_warnings(record=True) as caught:
+    # BLAS does not gain by threads where one side is the number of classes, and loses much where cores are shared.
+    with warnings.catch_warnings(record=True) as caught, threadpool_limits(1, user_api="blas"):
         warnings.simplefilter("always")
         model.fit(features, labels)
     for warning in caught:
