@@ -103,10 +103,8 @@ def _images(folder: Path) -> list[Path]:
     if unread:
         counts = Counter(path.suffix.lower() for path in unread)
         kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(counts.items()))
-        say(
-            f"warning: {kinds} files are left out, which Pillow does not read (first: "
-            f"{unread[0].relative_to(folder)}); convert them to JPEG or PNG"
-        )
+        first = unread[0].relative_to(folder)
+        say(f"warning: left out, as Pillow cannot read them: {kinds} (first: {first}); convert to JPEG or PNG")
     return [path for path in found if path.suffix.lower() in readable_suffixes()]
 
 

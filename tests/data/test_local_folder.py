@@ -71,7 +71,7 @@ def test_photos_that_pillow_cannot_read_are_left_out_aloud(tmp_path, capsys):
     source = load_source(DataConfig(dataset=str(folder)))
     assert len(source.splits["train"]) == 6
     said = capsys.readouterr().err
-    assert "2 .heic files are left out" in said and "train/red/1.heic" in said
+    assert "left out, as Pillow cannot read them: 2 .heic" in said and "train/red/1.heic" in said
 
 
 def test_documents_are_no_images(tmp_path):
