@@ -77,11 +77,11 @@ def _run(arguments: list[str]) -> int:
         from hf_cifar.stages.preflight import check
 
         check(request)
-        from hf_cifar.experiment import run
+        from hf_cifar.experiment import run_stage
 
         if request.config.stage not in ("export", "push"):
             _hush_libraries()
-        result: Result = run(request)
+        result: Result = run_stage(request)
         if is_main():
             print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
         return result.status

@@ -2,7 +2,7 @@
 
     Experiment(model="resnet18", dataset="cifar10").probe().finetune().evaluate()
 
-The command line runs the same stages through `run`.
+The command line runs the same stages through `run_stage`.
 """
 
 from importlib import import_module
@@ -38,7 +38,7 @@ class Result(Protocol):
         """Return the last line of standard output, as plain values."""
 
 
-def run(request: Request) -> Any:
+def run_stage(request: Request) -> Any:
     """Run the stage that a request asks for.
 
     Args:
@@ -130,18 +130,18 @@ class Experiment:
 
     def export(self, **options: Any) -> Any:
         """Export the last stage, or `checkpoint`, to a folder that opens anywhere, and check it."""
-        return run(self.request("export", **options))
+        return run_stage(self.request("export", **options))
 
     def push_to_hub(self, hub_model_id: str, **options: Any) -> Any:
         """Export the last stage, or `checkpoint`, and push it: `public=True`, `revision="BRANCH"`, `dry_run=True`."""
-        return run(self.request("push", hub_model_id=hub_model_id, **options))
+        return run_stage(self.request("push", hub_model_id=hub_model_id, **options))
 
     def _run(self, stage: str, options: dict[str, Any]) -> "Step":
         from hf_cifar.stages.preflight import check
 
         request = self.request(stage, **options)
         check(request)
-        return Step(self, run(request))
+        return Step(self, run_stage(request))
 
 
 class Step:

@@ -102,7 +102,9 @@ def describe_chosen(chosen: Chosen, num_validation: int = 0) -> str | None:
         num_validation: images of the validation split.
     """
     parts = []
-    if chosen.epoch is not None:
+    if chosen.is_start:
+        parts.append("the start itself, as no epoch was as good on validation")
+    elif chosen.epoch is not None:
         parts.append(f"epoch {chosen.epoch:g}" + (f" (step {chosen.step:,})" if chosen.step is not None else ""))
     if chosen.learning_rate is not None:
         parts.append(f"learning rate {chosen.learning_rate:g}")

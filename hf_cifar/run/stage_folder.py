@@ -1,4 +1,4 @@
-"""The folder of a stage: what it holds, by name. Light: it knows no model and no data."""
+"""The files of a stage, by name. Light: nothing of models or data is imported."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ IMAGE_HASHES_FILE = "image_hashes.npz"
 
 @dataclass(frozen=True)
 class StageFolder:
-    """What one stage leaves behind, in `runs/NAME/STAGE`.
+    """The folder of one stage, `runs/NAME/STAGE`.
 
     Attributes:
         path: of the folder.
@@ -25,52 +25,52 @@ class StageFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """Where `Trainer` keeps what `--resume` needs."""
+        """Return the folder of the checkpoints that `--resume` needs."""
         return self.path / "checkpoints"
 
     @property
     def model(self) -> Path:
-        """The saved model, which opens anywhere."""
+        """Return the folder of the saved model."""
         return self.path / "model"
 
     @property
     def predictions(self) -> Path:
-        """One row a test image."""
+        """Return the file with one row per test image."""
         return self.path / "predictions.parquet"
 
     @property
     def history(self) -> Path:
-        """One row an epoch, or a logged step."""
+        """Return the file with one row per epoch, or per logged step."""
         return self.path / "history.csv"
 
     @property
     def mistakes(self) -> Path:
-        """Every test image that was answered wrongly, the worst first."""
+        """Return the file of the misclassified test images, the worst first."""
         return self.path / "mistakes.csv"
 
     @property
     def label_errors(self) -> Path:
-        """The test images whose label is in doubt, the most doubtful first."""
+        """Return the file of the suspected label errors, the most suspicious first."""
         return self.path / "label_errors.csv"
 
     @property
     def figures(self) -> Path:
-        """A folder of pictures."""
+        """Return the folder of the figures."""
         return self.path / "figures"
 
     @property
     def examples(self) -> Path:
-        """A folder of test images, one of each of some classes, with `examples.json`: what the model says of them."""
+        """Return the folder of a few test images, with their predictions in `examples.json`."""
         return self.path / "examples"
 
     @property
     def report(self) -> Path:
-        """All of it on one page."""
+        """Return the report, one page with everything."""
         return self.path / "report.html"
 
     @property
     def metrics(self) -> Path:
-        """The file that is written last: with it the stage is done."""
+        """Return the file that is written last: a stage with it is finished."""
         return self.path / METRICS_FILE
 
     def read_metrics(self) -> StageMetrics | None:

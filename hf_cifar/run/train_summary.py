@@ -28,6 +28,11 @@ class Chosen:
     metric: str | None = None
     value: float | None = None
 
+    @property
+    def is_start(self) -> bool:
+        """Return whether the start was kept, because no epoch was as good on validation."""
+        return self.epoch == 0
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, without what was not chosen; the metric's value is under its own name."""
         plain = {name: value for name, value in asdict(self).items() if value is not None}

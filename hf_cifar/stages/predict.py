@@ -1,4 +1,4 @@
-"""`--stage predict`: the answers of a trained model to images, written to a file."""
+"""`--stage predict`: classify images with a trained model, and write the predictions to a file."""
 
 import time
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ from hf_cifar.utils import processes
 from hf_cifar.utils.files import write_aside
 from hf_cifar.utils.progress import progress, say
 
-SKIPPED_NAMED = 10  # of what was skipped, how much the summary names
+SKIPPED_NAMED = 10  # skipped images that the summary names at most
 
 
 @dataclass(frozen=True)
 class PredictionResult:
-    """What `--stage predict` did.
+    """The outcome of `--stage predict`.
 
     Attributes:
         output: the file; - for standard output.
-        num_images: images that have an answer.
-        num_skipped: those that have none, because they are not there or cannot be read.
+        num_images: classified images.
+        num_skipped: images that are missing or unreadable.
         skipped: the first of these: image and reason.
         model: folder or Hub id.
         seconds: of the pass over the images, without loading the model.
@@ -46,11 +46,11 @@ class PredictionResult:
 
     @property
     def status(self) -> int:
-        """The exit status: 0, or 1 where anything was skipped."""
+        """Return the exit status of the command line: 0, or 1 where an image was skipped."""
         return int(self.num_skipped > 0)
 
     def summary(self) -> dict[str, Any]:
-        """What the command line prints last."""
+        """Return the last line of standard output, as plain values."""
         return {
             "stage": "predict",
             "output": self.output,

@@ -10,7 +10,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from hf_cifar.errors import Interrupted
 from hf_cifar.training.trainer_compat import ends_epoch
-from hf_cifar.utils import processes
+from hf_cifar.utils import interruption, processes
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 AGREE_EVERY = 8  # steps between two agreements of several processes; each waits for all of them
@@ -33,7 +33,8 @@ class InterruptionCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Install the signal handlers; only the main thread can."""
+        """Install the signal handlers, which only the main thread can, and look for a signal that came before."""
+        self.caught = interruption.caught()
         if threading.current_thread() is threading.main_thread():
             self.before = {number: signal.signal(number, self._remember) for number in SIGNALS}
 

@@ -25,7 +25,7 @@ from hf_cifar.training.checkpoints import KEEP, CheckpointCallback, Saved
 from hf_cifar.training.interruption import InterruptionCallback
 from hf_cifar.training.loss import LossMeter, summed_cross_entropy
 from hf_cifar.training.trainer_compat import checkpoint_weights, count_images, make_loader, use_one_gpu
-from hf_cifar.utils import processes
+from hf_cifar.utils import interruption, processes
 
 RESERVED = {
     "remove_unused_columns": "it must stay off, or the images never reach their transform",
@@ -142,7 +142,9 @@ class StageTrainer(Trainer):
         if self.resume is not None and isinstance(self.model, PreTrainedModel):
             self.model.load_state_dict(checkpoint_weights(self.model, self.resume))
         try:
-            self.train(resume_from_checkpoint=str(self.resume) if self.resume else None)
+            # Signals are answered by a checkpoint here, also one whose exception was lost before training began.
+            with interruption.deferred():
+                self.train(resume_from_checkpoint=str(self.resume) if self.resume else None)
         finally:
             self.interruption.restore_handlers()
         if self.interruption.caught is not None:

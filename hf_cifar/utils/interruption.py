@@ -49,7 +49,7 @@ def forget() -> None:
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Within it SIGINT and SIGTERM are answered by this module; only the main thread can set that up."""
+    """Handle SIGINT and SIGTERM within the context; only the main thread can set that up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -63,7 +63,7 @@ def listening() -> Iterator[None]:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Within it a first signal is only remembered; a second one stops at once."""
+    """Only remember a first signal within the context; a second one stops at once."""
     _state.deferred += 1
     try:
         yield

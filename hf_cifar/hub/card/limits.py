@@ -64,6 +64,8 @@ def _single_run(data: CardData) -> str:
 def _no_gain(data: CardData) -> str | None:
     if not data.is_lpft:
         return None
+    if data.stage.train.chosen.is_start:
+        return "No epoch of fine-tuning was better on validation: this model predicts exactly as its linear probe does."
     if data.stage.train.chosen.interpolation == 0:
         return (
             "Weight interpolation selected the probe's weights: this model predicts exactly as its linear probe does."

@@ -52,7 +52,8 @@ def _settings(data: CardData, stage: TrainedStage) -> dict[str, str]:
         if len(grid) > 1:
             rows[f"`{name}`"] += f", best on validation of {option_text(data, name, grid).replace(',', ', ')}"
     if chosen.epoch is not None:
-        rows["Kept epoch"] = f"{number(chosen.epoch)} of {number(train.epochs or 0)}"
+        kept = "none: the start was better on validation" if chosen.is_start else number(chosen.epoch)
+        rows["Kept epoch"] = kept if chosen.is_start else f"{kept} of {number(train.epochs or 0)}"
     if chosen.interpolation is not None:
         rows["Weight interpolation"] = f"{chosen.interpolation:g} (0: starting weights, 1: fine-tuned weights)"
     rows["Seed"] = str(stage.metrics.seed)
