@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hf_cifar.evaluation.figures.registry import Section, figure_named
+from hf_cifar.evaluation.history import read_history
 from hf_cifar.hub.card import command, limits, sentences, tables
 from hf_cifar.hub.card.citations import citations
 from hf_cifar.hub.card.data import CardData
@@ -20,17 +22,8 @@ from hf_cifar.utils.progress import say
 
 CARD_FILE = "README.md"
 TEMPLATE = "template.md"
-# Name of a picture in figures/ -> section of the card, and alternative text.
-FIGURES = {
-    "confusion_matrix": ("classes", "Confusion matrix on the test split: true labels in rows, predictions in columns"),
-    "per_class": ("classes", "Recall and precision of each class on the test split"),
-    "mistakes": ("mistakes", "Worst mistakes on the test split"),
-    "label_errors": ("mistakes", "Test images whose label looks doubtful"),
-    "reliability": ("calibration", "Reliability diagram of the test split: accuracy by confidence"),
-    "robustness": ("robustness", "Accuracy by corruption and severity"),
-    "augmentation": ("data", "Training images before and after augmentation"),
-    "learning_curves": ("training", "Loss, learning rate and validation metrics during training"),
-}
+# Sections of the report whose figures stand elsewhere in the card.
+SECTIONS = {Section.CONFUSIONS: "classes", Section.LABEL_ERRORS: "mistakes"}
 
 
 def write_card(stage_folder: Path, to: Path, *, hub_model_id: str | None = None, license: str | None = None) -> None:
@@ -110,9 +103,18 @@ def _render(data: CardData) -> str:
 
 
 def _pictures(data: CardData, section: str) -> str:
-    known = {name: FIGURES.get(name, ("other", name.replace("_", " ").capitalize())) for name in data.figures}
-    shown = [(name, text) for name, (place, text) in known.items() if place == section]
-    return "\n\n".join(f"![{plain(text)}](figures/{name}.png)" for name, text in shown)
+    """Return the figures of a section of the card, with their alternative texts."""
+    history = read_history(data.folder.history)
+    shown = []
+    for name in data.figures:
+        figure = figure_named(name)
+        place = "other" if figure is None else SECTIONS.get(figure.section, figure.section.value)
+        text = name.replace("_", " ").capitalize()
+        if figure is not None:
+            text = figure.describe(data.stage.metrics, history) or figure.title
+        if place == section:
+            shown.append(f"![{plain(text)}](figures/{name}.png)")
+    return "\n\n".join(shown)
 
 
 def _refuse_missing(value: Any) -> Any:
