@@ -82,7 +82,6 @@ def test_back_from_the_hub_at_a_revision(hub, push, stage, command_line, image_f
     before = TO_THE_LOOPBACK.format(url=hub.url, token=TOKEN)
     name = f"{REPO}@v2"
     common = ["--dataset", image_folder, "--num-train-epochs", 1, "--train-batch-size", 16]
-    common += ["--feature-cache", tmp_path / "cache"]
     where = ["--stage", "evaluate", "--checkpoint", name, "--output-dir", tmp_path / "evaluated"]
     assert command_line.run(*where, "--dataset", image_folder, before=before) == 0, command_line.err
     here = ["--stage", "evaluate", "--checkpoint", stage, "--output-dir", tmp_path / "here", "--dataset", image_folder]

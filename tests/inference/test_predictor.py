@@ -347,12 +347,21 @@ def test_an_answer_that_is_no_number_is_a_fault(photos, tmp_path):
     assert answer.fault == "the model's logits are not finite"
 
 
+def unreadable_model(folder):
+    """A folder that is found and cannot be loaded."""
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text("no JSON")
+    return folder
+
+
 @pytest.mark.parametrize("output", ["answers.xlsx", "answers", "there.csv", ".", "folder.csv", "there.csv/answers.csv"])
 def test_an_output_that_cannot_be_is_refused_before_a_model_is_loaded(photos, tmp_path, output):
     (tmp_path / "there.csv").write_text("mine")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(InputError, match="--output"):
-        run_prediction(request(tmp_path / "no-model", [photos], tmp_path / output, overwrite=output != "there.csv"))
+        run_prediction(
+            request(unreadable_model(tmp_path), [photos], tmp_path / output, overwrite=output != "there.csv")
+        )
     assert (tmp_path / "there.csv").read_text() == "mine"
 
 
@@ -365,7 +374,7 @@ def test_an_existing_output_is_replaced_when_that_is_asked_for(photos, checkpoin
 
 def test_nothing_to_predict_is_found_before_a_model_is_loaded(tmp_path):
     with pytest.raises(InputError, match="no image to predict"):
-        run_prediction(request(tmp_path / "no-model", [tmp_path], tmp_path / "answers.csv"))
+        run_prediction(request(unreadable_model(tmp_path / "model"), [tmp_path], tmp_path / "answers.csv"))
 
 
 def test_one_process_only(photos, checkpoint, tmp_path, monkeypatch):
