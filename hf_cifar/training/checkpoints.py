@@ -1,7 +1,6 @@
 """Checkpoints that are complete: marked once all of one is on disk, and kept until a newer one is."""
 
-import json
-import os
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +12,11 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from hf_cifar.errors import TrainingError
 from hf_cifar.training.trainer_compat import SaveAfterEvaluation
 from hf_cifar.utils import processes
-from hf_cifar.utils.files import write_json
+from hf_cifar.utils.checksums import find_damage, write_checksums
+from hf_cifar.utils.progress import say
 
 COMPLETE = "complete.json"
+_NAME = re.compile(r"checkpoint-\d+")
 STATE = "trainer_state.json"
 KEEP = 2  # the last one may turn out to be damaged
 
@@ -65,7 +66,7 @@ class CheckpointCallback(SaveAfterEvaluation):
     ) -> None:
         """Load the additional state of the checkpoint to resume; remove checkpoints that are damaged or newer."""
         if processes.is_main():
-            for folder in self.folder.glob("checkpoint-*"):
+            for folder in _checkpoints(self.folder):
                 if not _is_complete(folder) or self.resume is None or _step(folder) > _step(self.resume):
                     _remove(folder)
         if self.resume is not None:
@@ -108,8 +109,13 @@ class CheckpointCallback(SaveAfterEvaluation):
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """Return the newest complete checkpoint in a folder, or None."""
-    return max(_complete_ones(folder), key=_step, default=None)
+    """Return the newest undamaged checkpoint of a folder, or None; what is damaged is said."""
+    for path in _checkpoints(folder):
+        damage = find_damage(path / COMPLETE)
+        if damage is None:
+            return path
+        say(f"warning: {path.name} is incomplete or damaged ({damage}): the one before it is used")
+    return None
 
 
 def checkpoint_of(folder: Path, step: int) -> Path:
@@ -119,8 +125,11 @@ def checkpoint_of(folder: Path, step: int) -> Path:
         TrainingError: it is missing or damaged.
     """
     path = folder / f"checkpoint-{step}"
-    if not _is_complete(path):
-        raise TrainingError(f"{path}, the best epoch's checkpoint, is gone or damaged: start anew with --overwrite")
+    damage = find_damage(path / COMPLETE)
+    if damage is not None:
+        raise TrainingError(
+            f"{path}, the best epoch's checkpoint, is gone or damaged ({damage}): start over with --overwrite"
+        )
     return path
 
 
@@ -130,14 +139,9 @@ def read_state(checkpoint: Path) -> TrainerState:
 
 
 def _mark(folder: Path) -> None:
-    """Mark a checkpoint complete once its files are on disk; the mark lists every file with its size."""
-    sizes = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != COMPLETE:
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-            sizes[str(path.relative_to(folder))] = path.stat().st_size
-    write_json(folder / COMPLETE, sizes)
+    """Mark a checkpoint complete once its files are on disk; the mark lists every file with its size and checksum."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE]
+    write_checksums(folder / COMPLETE, files)
 
 
 def _remove(folder: Path) -> None:
@@ -147,15 +151,18 @@ def _remove(folder: Path) -> None:
 
 
 def _is_complete(folder: Path) -> bool:
-    try:
-        sizes = json.loads((folder / COMPLETE).read_text())
-        return all((folder / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, AttributeError):
-        return False
+    """Return whether all files are there with their sizes; their content is compared when they are used."""
+    return find_damage(folder / COMPLETE, content=False) is None
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Return the folders with the names of checkpoints, the newest first."""
+    found = [path for path in folder.glob("checkpoint-*") if path.is_dir() and _NAME.fullmatch(path.name)]
+    return sorted(found, key=_step, reverse=True)
 
 
 def _complete_ones(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("checkpoint-*") if _is_complete(path)]
+    return [path for path in _checkpoints(folder) if _is_complete(path)]
 
 
 def _step(checkpoint: Path) -> int:

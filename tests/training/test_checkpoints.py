@@ -62,3 +62,24 @@ def test_a_resumed_run_removes_what_is_newer_or_damaged(tmp_path):
 
     CheckpointCallback(tmp_path, [Part()], resume).on_train_begin(None, TrainerState(), TrainerControl())
     assert names(tmp_path) == ["checkpoint-2"] and loaded == [resume]
+
+
+def test_a_flipped_byte_of_the_same_size_is_damage_too(tmp_path, capfd):
+    callback = CheckpointCallback(tmp_path, [], None)
+    save(callback, 9)
+    damaged = save(callback, 10)
+    (damaged / "model.safetensors").write_bytes(b"weighty")
+    assert last_checkpoint(tmp_path).name == "checkpoint-9"
+    assert "checkpoint-10 is incomplete or damaged (model.safetensors has another content)" in capfd.readouterr().err
+    with pytest.raises(TrainingError, match="another content"):
+        checkpoint_of(tmp_path, 10)
+
+
+def test_folders_of_other_names_are_no_checkpoints(tmp_path):
+    callback = CheckpointCallback(tmp_path, [], None)
+    save(callback, 9)
+    (tmp_path / "checkpoint-abc").mkdir()
+    (tmp_path / "checkpoint-99999").mkdir()
+    assert last_checkpoint(tmp_path).name == "checkpoint-9"
+    save(callback, 10)
+    assert (tmp_path / "checkpoint-abc").is_dir()
