@@ -27,7 +27,7 @@ def test_augmentation(augmentation, text):
     ("chosen", "text"),
     [
         (Chosen(), None),
-        (Chosen(epoch=0.0), "epoch 0"),
+        (Chosen(epoch=0.0), "the start itself, as no epoch was as good on validation"),
         (Chosen(strength=0.001), "L2 strength 0.001"),
         (
             Chosen(epoch=8.0, step=1680, interpolation=0.75, metric="f1_macro", value=0.97778),

@@ -59,7 +59,7 @@ def test_it_holds_all_that_the_hub_needs_and_no_path_of_this_machine(as_if_opene
         assert str(trained.parent).encode() not in content and str(stage.parent).encode() not in content, name
         assert str(Path.home()).encode() + b"/" not in content, name
     card = ModelCard.load(folder / "README.md")
-    assert card.data.library_name == "transformers" and card.data.eval_results
+    assert card.data.to_dict()["library_name"] == "transformers" and card.data.eval_results
     assert not list(stage.glob(".export*")), "nothing is left beside it"
 
 
