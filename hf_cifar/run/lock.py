@@ -12,6 +12,8 @@ from hf_cifar.errors import InputError
 from hf_cifar.utils import processes
 
 LOCK_FILE = ".lock"
+# A file of its own: filelock before 4 empties the lock file of whoever asks for it.
+HOLDER_FILE = ".lock-holder"
 
 
 def refuse_if_locked(folder: Path) -> None:
@@ -40,8 +42,12 @@ def locked(folder: Path) -> Iterator[None]:
         return
     folder.mkdir(parents=True, exist_ok=True)
     with _held(folder / LOCK_FILE, folder):
-        (folder / LOCK_FILE).write_text(f"process {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-        yield
+        holder = folder / HOLDER_FILE
+        holder.write_text(f"process {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        try:
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -50,7 +56,9 @@ def _held(file: Path, folder: Path) -> Iterator[None]:
         lock = FileLock(file, timeout=0)
         lock.acquire()
     except Timeout:
-        holder = file.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+        named = folder / HOLDER_FILE
+        text = named.read_text(encoding="utf-8", errors="replace").strip() if named.is_file() else ""
+        holder = text or "another process"
         raise InputError(f"{folder} is in use by {holder}: wait for it to end, or give another --output-dir") from None
     try:
         yield

@@ -25,7 +25,7 @@ def use_one_gpu(args: TrainingArguments) -> None:
     """Make Trainer use one GPU in this process instead of replicating the model in threads over all of them.
 
     Relies on `TrainingArguments.n_gpu` returning the private `_n_gpu`, and on `train_batch_size` and Trainer reading
-    `n_gpu` (transformers 5.10 to 5.24). There is no public switch: `n_gpu` has no setter, and hiding devices by
+    `n_gpu` (transformers 5.16 to 5.24). There is no public switch: `n_gpu` has no setter, and hiding devices by
     `CUDA_VISIBLE_DEVICES` works only before CUDA is initialised.
     """
     if args.n_gpu > 1:
@@ -36,7 +36,7 @@ def count_images(loss: Callable[..., torch.Tensor]) -> dict[str, Any]:
     """Return the arguments of Trainer that make it count the images of a step for `compute_loss`.
 
     Relies on Trainer passing `num_items_in_batch` to `compute_loss` in training only where it was given a
-    `compute_loss_func`, or where the model accepts loss arguments (transformers 5.10 to 5.24). The number is that of
+    `compute_loss_func`, or where the model accepts loss arguments (transformers 5.16 to 5.24). The number is that of
     the labels other than -100, over all parts of an accumulated step and, with `average_tokens_across_devices`, over
     all processes; the loss is then not divided by the accumulated parts.
 
@@ -51,7 +51,7 @@ def make_loader(dataset: Dataset, args: TrainingArguments, batches: TrainBatches
 
     Relies on Trainer using the loader of `get_train_dataloader` as it is: it moves the batches to the device itself,
     does not shard them, and skips the batches of a resumed epoch by accelerate's `skip_first_batches`, which keeps
-    the order of the batch sampler (transformers 5.10 to 5.24).
+    the order of the batch sampler (transformers 5.16 to 5.24).
 
     Args:
         dataset: returns whole batches from `__getitems__`.
@@ -73,7 +73,7 @@ def set_epoch(loader: Any, epoch: int) -> None:
     """Set the epoch of the batch sampler of the loader that callbacks get as `train_dataloader`.
 
     Relies on that being the loader of `make_loader`, and on `on_epoch_begin` coming before its iterator is made
-    (transformers 5.10 to 5.24). Trainer itself looks for `set_epoch` on the loader and on a wrapped sampler, not on a
+    (transformers 5.16 to 5.24). Trainer itself looks for `set_epoch` on the loader and on a wrapped sampler, not on a
     batch sampler.
     """
     loader.batch_sampler.set_epoch(epoch)
@@ -83,7 +83,7 @@ def ends_epoch(state: TrainerState) -> bool:
     """Return whether the step just taken is the last of its epoch, or of training.
 
     Relies on `state.epoch` being a whole number exactly after the last step of an epoch, and on both `epoch` and
-    `global_step` being updated before `on_step_end` (transformers 5.10 to 5.24).
+    `global_step` being updated before `on_step_end` (transformers 5.16 to 5.24).
     """
     return state.epoch == int(state.epoch or 0) or state.global_step >= state.max_steps
 
@@ -92,7 +92,7 @@ class SaveAfterEvaluation(TrainerCallback):
     """Puts off a checkpoint due at the last step of an epoch until that epoch has been evaluated.
 
     Relies on Trainer acting on `control` right after `on_step_end` and again after `on_epoch_end`, each time
-    evaluating before it saves, and calling `on_save` once the checkpoint is written (transformers 5.10 to 5.24).
+    evaluating before it saves, and calling `on_save` once the checkpoint is written (transformers 5.16 to 5.24).
     Trainer's own order would be: save at the last step, then evaluate at the end of the epoch. A run resumed from
     that checkpoint would lack the evaluation.
 
@@ -126,7 +126,7 @@ class ClipSeparately(TrainerCallback):
     option against it. Gradients are therefore set aside after the backward pass (`hide`, called from
     `training_step`) and put back in `on_pre_optimizer_step`, both public; a parameter without a gradient has no norm.
 
-    Relies on Trainer clipping between `training_step` and `on_pre_optimizer_step` (transformers 5.10 to 5.24), and
+    Relies on Trainer clipping between `training_step` and `on_pre_optimizer_step` (transformers 5.16 to 5.24), and
     on no gradient scaler being in use, as in float32.
 
     Args:
@@ -165,7 +165,7 @@ def checkpoint_weights(model: PreTrainedModel, checkpoint: Path) -> dict[str, to
     """Return the weights in a checkpoint of Trainer, by the names that they have in the model.
 
     Trainer loads tensors by the names in the file, which in some families, such as ViT, are not those of the model:
-    it resumes from other weights with no more than a warning (transformers 5.10 to 5.24). `from_pretrained` converts
+    it resumes from other weights with no more than a warning (transformers 5.16 to 5.24). `from_pretrained` converts
     the names; it makes a second network for that, which is dropped at once.
 
     Relies on Trainer saving with `save_pretrained`, and on its own loading being non-strict, so that it changes
@@ -193,7 +193,7 @@ def best_epoch(state: TrainerState) -> BestEpoch | None:
     """Return the best epoch by `metric_for_best_model`, or None where none was evaluated.
 
     Relies on Trainer keeping `best_global_step` and `best_metric` also without `load_best_model_at_end`, as long as
-    checkpoints are saved by epoch or by steps, and keeping the earlier of two equal epochs (transformers 5.10 to 5.24).
+    checkpoints are saved by epoch or by steps, and keeping the earlier of two equal epochs (transformers 5.16 to 5.24).
     """
     step = state.best_global_step
     if not step:

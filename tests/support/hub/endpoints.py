@@ -94,7 +94,9 @@ class Endpoints:
         repo = f"{owner}/{asked['name']}"
         url = {"url": self._site(kind, repo)}
         try:
-            self.store.create(kind, repo, asked.get("visibility") == "private", self.token)
+            # Older clients send `private`, newer ones `visibility`.
+            private = asked.get("visibility") == "private" or asked.get("private") is True
+            self.store.create(kind, repo, private, self.token)
         except Refusal as refusal:
             if refusal.status == 409:
                 return as_json({"error": refusal.message, **url}, 409)
