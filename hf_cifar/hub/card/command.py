@@ -8,9 +8,6 @@ from typing import Any
 
 from hf_cifar.config.fields import flag
 from hf_cifar.config.locate import DATASET_NAMES, MODEL_NAMES
-from hf_cifar.config.recipes import read_recipe
-from hf_cifar.config.run_config import RunConfig, flags, stages_of
-from hf_cifar.config.training_arguments import SHARED_TRAINING_ARGUMENTS
 from hf_cifar.hub.card.data import CardData
 
 PLACEHOLDER = "PATH/TO/"
@@ -22,37 +19,22 @@ _IRRELEVANT = re.compile(
 _SECRET = re.compile(r"token|secret|password|api_?key", re.IGNORECASE)
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
 _TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
-# Fields that the command always names, or that hold for one machine or call only.
-_SEPARATE = {"stage", "recipe", "output_dir", "resume", "overwrite", "feature_cache"}
-_SEPARATE |= {"dataset", "model", "weights", "from_"}
-_OTHER_PARTS = ("prediction", "comparison", "hub")
-_WIDTH = 100
 
 
-def full_command(data: CardData) -> str:
-    """Return the command with every option that differs from the recipe, for a shell; local paths are `PATH/TO/…`."""
-    config, recipe = data.config, RunConfig.from_dict(read_recipe(str(data.config.recipe)))
-    words = [["--stage", config.stage], ["--recipe", str(config.recipe)], *_sources(data)]
-    for name, (part, _) in flags().items():
-        if name in _SEPARATE or part in _OTHER_PARTS or config.stage not in stages_of(name):
-            continue
-        value, default = (getattr(getattr(item, part) if part else item, name) for item in (config, recipe))
-        if name == "dataset_revision" and data.dataset.kind == "hub":
-            value = data.dataset.revision or value
-        if value == default or value is None:
-            continue
-        if isinstance(value, bool):
-            words.append([flag(name if value else "no_" + name)])
-        else:
-            words.append([flag(name), option_text(data, name, value)])
-    words += _training_arguments(data, recipe)
-    return _wrapped([*words, ["--output-dir", f"runs/{config.folder.name}"]])
-
-
-def run_file_command(data: CardData) -> str:
-    """Return the command that repeats the run from its run.yaml."""
-    local = [group for group in _sources(data) if group[1].startswith(PLACEHOLDER)]
-    return _wrapped([["--config", "run.yaml"], *local, ["--output-dir", "runs/again"]])
+def reproduce_command(data: CardData) -> str:
+    """Return the shell command that repeats the run from its run.yaml, with the data's revision pinned."""
+    sources = {
+        "dataset": data.config.data.dataset,
+        "model": data.config.model.model,
+        "weights": data.config.model.weights,
+        "from_": data.config.finetune.from_,
+    }
+    options = {name: option_text(data, name, value) for name, value in sources.items() if value is not None}
+    options = {name: text for name, text in options.items() if text.startswith(PLACEHOLDER)}
+    if data.dataset.kind == "hub" and data.dataset.revision:
+        options["dataset_revision"] = data.dataset.revision
+    words = ["--config run.yaml", *(shlex.join([flag(name), text]) for name, text in options.items())]
+    return " \\\n    ".join(["hf-cifar " + words[0], *words[1:], "--output-dir runs/again"])
 
 
 def relevant_arguments(training: dict[str, Any]) -> dict[str, Any]:
@@ -82,35 +64,3 @@ def option_text(data: CardData, name: str, value: Any) -> str:
     parts = re.split(r"[/\\]", text.rstrip("/\\"))
     local = len(parts) > 1 or text.startswith("~") or (known is not None and text not in known)
     return PLACEHOLDER + parts[-1] if local and text not in data.hub_names else text
-
-
-def _training_arguments(data: CardData, recipe: RunConfig) -> list[list[str]]:
-    config = data.config
-    words: list[list[str]] = []
-    for stage in config.stages[::-1]:
-        defaults = getattr(recipe, stage).training
-        for name, value in sorted(relevant_arguments(getattr(config, stage).training).items()):
-            if value == defaults.get(name):
-                continue
-            # With lpft a training argument is the fine-tuning's, and the probe's has a flag of its own.
-            own = stage == "probe" and config.stage == "lpft" and name not in SHARED_TRAINING_ARGUMENTS
-            group = [flag(f"probe_{name}" if own else name), option_text(data, name, value)]
-            words += [group] if group not in words else []
-    return words
-
-
-def _sources(data: CardData) -> list[list[str]]:
-    config = data.config
-    values = {"dataset": config.data.dataset, "model": config.model.model, "weights": config.model.weights}
-    named = {**values, "from_": config.finetune.from_}
-    return [[flag(name), option_text(data, name, value)] for name, value in named.items() if value is not None]
-
-
-def _wrapped(words: list[list[str]]) -> str:
-    lines = ["hf-cifar"]
-    for text in map(shlex.join, words):
-        if len(lines[-1]) + len(text) > _WIDTH:
-            lines.append("    " + text)
-        else:
-            lines[-1] += " " + text
-    return " \\\n".join(lines)
