@@ -1,10 +1,10 @@
 """Recognise identical images by the hash of their encoded bytes."""
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 
+from hf_cifar.data.decoding import encoded, read_file
 from hf_cifar.data.images import LabeledImages
 
 MAX_IMAGES = 200_000  # of a run; hashing more would read a large dataset once more for it
@@ -21,15 +21,10 @@ def image_hashes(images: LabeledImages) -> np.ndarray:
     rows = images.index if indices is None else np.asarray(indices.column(0))[images.index]
     hashes = np.zeros(len(rows), dtype=np.uint64)
     for position, row in enumerate(rows):
-        cell = cells[int(row)].as_py()
-        content = cell["bytes"] if cell["bytes"] is not None else _read(cell["path"])
-        if content is not None:
-            hashes[position] = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little") or 1
+        try:
+            content = encoded(cells[int(row)].as_py(), images.folders)
+            content = content if isinstance(content, bytes) else read_file(content)
+        except (OSError, ValueError):
+            continue
+        hashes[position] = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little") or 1
     return hashes
-
-
-def _read(path: str | None) -> bytes | None:
-    try:
-        return None if path is None else Path(path).read_bytes()
-    except OSError:
-        return None

@@ -126,4 +126,5 @@ def _together(source: Source) -> LabeledImages:
         return parts[0]
     rows = datasets.concatenate_datasets([part.rows for part in parts])
     labels = np.concatenate([part.labels for part in parts])
-    return LabeledImages("all", rows, labels, np.arange(len(rows)), "+".join(part.fingerprint for part in parts))
+    fingerprint = "+".join(part.fingerprint for part in parts)
+    return LabeledImages("all", rows, labels, np.arange(len(rows)), fingerprint, folders=parts[0].folders)

@@ -4,13 +4,14 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
 from PIL import Image
-from transformers.image_utils import load_image
 
+from hf_cifar.data.decoding import decode, encoded, open_image
 from hf_cifar.errors import InputError
 from hf_cifar.utils.progress import progress, say
 
@@ -34,6 +35,7 @@ class LabeledImages:
         index: int64 [n], the rows of the split that these are, in order.
         fingerprint: changes when the content of the split changes.
         part: the run's use of them, train, validation or test; empty before the splits are made.
+        folders: where files that rows name must lie; None where this package listed the files itself.
     """
 
     name: str
@@ -42,6 +44,7 @@ class LabeledImages:
     index: np.ndarray
     fingerprint: str
     part: str = ""
+    folders: tuple[Path, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -78,7 +81,7 @@ class LabeledImages:
         images = []
         for row, cell in zip(rows, cells, strict=True):
             try:
-                images.append(_open(cell, self.name))
+                images.append(_decoded(encoded(cell, self.folders), self.name))
             except Exception as error:
                 raise CorruptImageError(
                     f"{self.where(int(row), cell)} cannot be read ({_short(error)}): "
@@ -101,12 +104,11 @@ class LabeledImages:
                 yield position
 
 
-def _open(cell: dict[str, Any], split: str) -> Image.Image:
-    """Load an image as `pipeline` does: upright by its EXIF orientation, and 8-bit RGB whatever its mode."""
-    with Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else cell["path"]) as image:
+def _decoded(content: bytes | Path, split: str) -> Image.Image:
+    with open_image(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
         if image.mode == "I" or image.mode.startswith("I;16"):
             _warn_of_deep_grey(split)
-        return load_image(image)
+        return decode(image)
 
 
 @cache

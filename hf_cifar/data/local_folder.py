@@ -1,12 +1,12 @@
 """Datasets in a local folder: Parquet files, or images in a folder for each class."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import datasets
 
-from hf_cifar.data.image_files import image_suffixes, readable_suffixes
+from hf_cifar.data.image_files import files_below, image_suffixes, readable_suffixes
 from hf_cifar.data.split_names import SPLIT_NAMES, splits_in, usual_split
 from hf_cifar.errors import InputError
 from hf_cifar.utils.progress import say
@@ -28,7 +28,7 @@ def read_folder(folder: Path) -> tuple[dict[str, datasets.Dataset], dict[str, li
         InputError: no images, a file that names no split beside files that do, an image outside a class's folder, or
             Parquet files that cannot be read.
     """
-    parquet = _files(folder, {PARQUET})
+    parquet = [path for path, fault in _files(folder, {PARQUET}) if not fault]
     if parquet:
         files = _by_split(parquet, folder, _split_of_parquet)
         return {split: _parquet(paths, split) for split, paths in files.items()}, files
@@ -36,6 +36,11 @@ def read_folder(folder: Path) -> tuple[dict[str, datasets.Dataset], dict[str, li
     if not files:
         raise InputError(f"--dataset {folder} holds no images: neither Parquet files nor train/CLASS/*.png")
     return {split: _image_folder(paths, folder) for split, paths in files.items()}, files
+
+
+def is_parquet(files: dict[str, list[Path]]) -> bool:
+    """Return whether the files of `read_folder` are Parquet files, and no images."""
+    return any(path.suffix.lower() == PARQUET for paths in files.values() for path in paths)
 
 
 def _by_split(paths: Sequence[Path], folder: Path, split_of: Callable[[Path], str | None]) -> dict[str, list[Path]]:
@@ -98,16 +103,33 @@ def _class_of(path: Path, folder: Path) -> str:
 
 def _images(folder: Path) -> list[Path]:
     """Return the image files that can be read, and report those that cannot."""
-    found = _files(folder, image_suffixes())
-    unread = [path for path in found if path.suffix.lower() not in readable_suffixes()]
-    if unread:
-        counts = Counter(path.suffix.lower() for path in unread)
-        kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(counts.items()))
-        first = unread[0].relative_to(folder)
-        say(f"warning: left out, as Pillow cannot read them: {kinds} (first: {first}); convert to JPEG or PNG")
-    return [path for path in found if path.suffix.lower() in readable_suffixes()]
+    readable, left_out = [], []
+    for path, fault in _files(folder, image_suffixes()):
+        reason = fault or ("" if path.suffix.lower() in readable_suffixes() else f"{path.suffix.lower()} files")
+        if reason:
+            left_out.append((path, reason))
+        else:
+            readable.append(path)
+    if left_out:
+        counts = Counter(reason for _, reason in left_out)
+        kinds = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
+        first = left_out[0][0].relative_to(folder)
+        say(f"warning: {len(left_out):,} images left out, which Pillow cannot read: {kinds} (first: {first})")
+    return readable
 
 
-def _files(folder: Path, suffixes: set[str] | frozenset[str]) -> list[Path]:
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
-    return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+def _files(folder: Path, suffixes: Collection[str]) -> list[tuple[Path, str]]:
+    """Return the files below a folder, sorted, with their faults.
+
+    Raises:
+        InputError: a folder cannot be read, or a name is not text.
+    """
+    found = sorted((Path(path), fault) for path, fault in files_below(str(folder), suffixes))
+    for path, fault in found:
+        if fault and not path.is_symlink():
+            raise InputError(f"--dataset {folder}: {path} cannot be read ({fault})")
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"--dataset {folder}: the name {str(path)!r} is not valid UTF-8: rename it") from error
+    return found

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
+import huggingface_hub.constants
 import numpy as np
 from PIL import Image
 
@@ -13,10 +14,15 @@ from hf_cifar.config.locate import DatasetLocation, locate_dataset
 from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.columns import find_classes, image_column, label_column
 from hf_cifar.data.images import LabeledImages
-from hf_cifar.data.local_folder import read_folder
+from hf_cifar.data.local_folder import is_parquet, read_folder
 from hf_cifar.data.split_names import usual_split
 from hf_cifar.errors import InputError
 
+# Where `datasets` keeps the files of a dataset of the Hub.
+HUB_FOLDERS = (
+    *(datasets.config.HF_DATASETS_CACHE, datasets.config.DOWNLOADED_DATASETS_PATH),
+    huggingface_hub.constants.HF_HUB_CACHE,
+)
 DIGIT_NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
@@ -50,28 +56,33 @@ def load_source(config: DataConfig, for_training: bool = True) -> Source:
         InputError: it does not exist, holds no images, has labels that train lacks, or cannot be trained on.
     """
     location = locate_dataset(config.dataset)
-    revision = None
+    revision: str | None = None
+    folders: tuple[Path, ...] | None = None
     if location.kind == "bundled":
         name, tables = "digits (scikit-learn)", {"train": _digits()}
         digests = {"train": _digest([tables["train"].data.column("image").to_pylist()])}
     elif location.kind == "folder":
         folder = Path(location.name)
         name, (tables, files) = folder.resolve().name, read_folder(folder)
+        folders = (folder,) if is_parquet(files) else None
         digests = {split: _digest([_stat(path, folder) for path in paths]) for split, paths in files.items()}
     else:
         name, tables = location.name, _hub(location, config)
-        revision = _revision(tables)
+        revision, folders = _revision(tables), tuple(map(Path, HUB_FOLDERS))
         digests = {split: _digest([name, revision, config.dataset_config, split]) for split in tables}
     if for_training and "train" not in tables:
         raise InputError(f"--dataset {config.dataset} has no train split, only {', '.join(tables)}")
-    source = Source(name, location.kind, revision, *_labelled(tables, digests, config))
+    source = Source(name, location.kind, revision, *_labelled(tables, digests, config, folders))
     if for_training and len(set(source.splits["train"].labels.tolist())) < 2:
         raise InputError(f"{name} has only one class in train: a classifier needs at least two")
     return source
 
 
 def _labelled(
-    tables: dict[str, datasets.Dataset], digests: dict[str, str], config: DataConfig
+    tables: dict[str, datasets.Dataset],
+    digests: dict[str, str],
+    config: DataConfig,
+    folders: tuple[Path, ...] | None,
 ) -> tuple[dict[str, LabeledImages], list[str]]:
     """Return the splits with labels in train's numbering, and the names of the classes.
 
@@ -90,7 +101,7 @@ def _labelled(
         labels = classes.encode(table.features[label], table[label][:], split)
         rows = _undecoded(table.select_columns([image]), image, split)
         fingerprint = _digest([digests[split], image, label])
-        splits[split] = LabeledImages(split, rows, labels, np.arange(len(rows)), fingerprint)
+        splits[split] = LabeledImages(split, rows, labels, np.arange(len(rows)), fingerprint, folders=folders)
     return splits, classes.names
 
 

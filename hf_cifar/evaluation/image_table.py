@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hf_cifar.utils.files import write_csv
+from hf_cifar.utils.files import from_csv_text, write_csv
 from hf_cifar.utils.logits import log_probabilities
 
 
@@ -80,8 +80,8 @@ def read_image_table(path: Path, limit: int | None = None) -> list[ImageRow]:
     return [
         ImageRow(
             index=int(row["index"]),
-            label=row["label"],
-            prediction=row["prediction"],
+            label=from_csv_text(row["label"]),
+            prediction=from_csv_text(row["prediction"]),
             label_probability=float(row["label_probability"]),
             prediction_probability=float(row["prediction_probability"]),
             loss=float(row["loss"]),

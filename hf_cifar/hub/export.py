@@ -92,6 +92,9 @@ def trained_stage(path: Path) -> Trained:
     stage = StageFolder(path)
     if not stage.metrics.is_file():
         raise InputError(f"the stage in {path} is not finished: repeat its command with --resume")
+    damage = stage.find_damage()
+    if damage is not None:
+        raise InputError(f"the stage in {path} is damaged ({damage}): train it again by its command with --resume")
     return Trained(stage.model, stage, path / "export")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hf_cifar.errors import InputError
+from hf_cifar.utils.files import csv_text
 
 DEFAULT_OUTPUT = "predictions.csv"
 STANDARD_OUTPUT = "-"
@@ -51,7 +52,8 @@ def open_answers(path: Path, kind: str, top_k: int) -> Iterator[WriteRow]:
     """Yield a function that writes one row for each image to a new file.
 
     CSV and Parquet have the columns path, label_1, score_1, label_2, … up to `top_k`; a line of JSON Lines is
-    {"image": path, "predictions": [{"label": …, "score": …}, …]}, the predictions as `pipeline` gives them.
+    {"image": path, "predictions": [{"label": …, "score": …}, …]}, the predictions as `pipeline` gives them. Text in CSV
+    is as `csv_text` makes it.
 
     Args:
         path: of the file.
@@ -68,7 +70,7 @@ def open_answers(path: Path, kind: str, top_k: int) -> Iterator[WriteRow]:
             return
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_columns(top_k))
-        yield lambda image, predictions: writer.writerow(_row(image, predictions))
+        yield lambda image, predictions: writer.writerow(map(csv_text, _row(image, predictions)))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from hf_cifar.data.image_files import image_suffixes
+from hf_cifar.data.image_files import files_below, image_suffixes
 from hf_cifar.errors import InputError
 
 STANDARD_INPUT = "-"
@@ -120,7 +120,7 @@ def _of_path(given: str) -> Iterator[ImagePath]:
             yield ImagePath(given, _reason(error))
         return
     if stat.S_ISDIR(mode):
-        yield from _or_fault(_below(path, set()), given, "holds no image")
+        yield from _or_fault(_below(path), given, "holds no image")
     else:
         # To read from a pipe or a device would wait without end.
         yield ImagePath(path, "" if stat.S_ISREG(mode) else "neither a file nor a folder")
@@ -130,31 +130,13 @@ def _matching(pattern: str) -> Iterator[ImagePath]:
     suffixes = {os.path.splitext(pattern)[1].lower(), *image_suffixes()} - {""}
     for path in sorted(glob.glob(pattern, recursive=True)):
         if os.path.isdir(path):
-            yield from _below(path, set())
+            yield from _below(path)
         elif os.path.splitext(path)[1].lower() in suffixes:
             yield ImagePath(path)
 
 
-def _below(folder: str, visited: set[tuple[int, int]]) -> Iterator[ImagePath]:
-    """Yield the image files below a folder; `visited` holds the folders already read, so that links cannot loop."""
-    try:
-        state = os.stat(folder)
-        with os.scandir(folder) as entries:
-            shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    except OSError as error:
-        yield ImagePath(folder, _reason(error))
-        return
-    if (state.st_dev, state.st_ino) in visited:
-        return
-    visited.add((state.st_dev, state.st_ino))
-    for entry in shown:
-        path = os.path.join(folder, entry.name)
-        if entry.is_dir():
-            yield from _below(path, visited)
-        elif os.path.splitext(entry.name)[1].lower() in image_suffixes() and (
-            entry.is_file() or not os.path.exists(path)  # a dangling link is reported when it is read
-        ):
-            yield ImagePath(path)
+def _below(folder: str) -> Iterator[ImagePath]:
+    return (ImagePath(path, fault) for path, fault in files_below(folder, image_suffixes()))
 
 
 def _or_fault(images: Iterator[ImagePath], source: str, fault: str) -> Iterator[ImagePath]:

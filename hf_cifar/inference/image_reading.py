@@ -11,8 +11,8 @@ from threading import Lock
 from typing import TypeVar
 
 from PIL import Image, UnidentifiedImageError
-from transformers.image_utils import load_image
 
+from hf_cifar.data.decoding import decode, open_image
 from hf_cifar.inference.image_paths import ImagePath, is_url
 
 DOWNLOAD_SECONDS = 30.0
@@ -34,14 +34,14 @@ def read_image(image: ImageLike | ImagePath) -> Image.Image:
     if isinstance(image, Image.Image):
         # Image objects are not thread-safe, and one may be given twice, or be read lazily.
         with _IN_MEMORY:
-            return load_image(image)
+            return decode(image)
     if isinstance(image, ImagePath):
         if image.fault:
             raise ValueError(image.fault)
         image = image.path
     path = os.fspath(image)
-    with Image.open(_download(path) if is_url(path) else path) as opened:
-        return load_image(opened)
+    with open_image(_download(path) if is_url(path) else path) as opened:
+        return decode(opened)
 
 
 def reading_threads() -> int:

@@ -4,6 +4,7 @@ Every call of `from_pretrained` on a name or folder that a user gives is here: `
 each time, since transformers otherwise asks at the terminal whether the code of a repository may run.
 """
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassi
 
 from hf_cifar.config.locate import Location
 from hf_cifar.errors import InputError
+from hf_cifar.run.stage_folder import damage_beside
 
 MAIN = "main"
 
@@ -77,9 +79,12 @@ def load_classifier(
         The model, and transformers' loading information: `missing_keys`, `unexpected_keys`, `mismatched_keys`.
 
     Raises:
-        InputError: the configuration or the weights cannot be read.
+        InputError: the configuration or the weights cannot be read, or are not those that a stage has saved.
     """
     config = load_config(location, title) if config is None else config
+    damage = damage_beside(Path(location.name)) if location.kind == "folder" else None
+    if damage is not None:
+        raise InputError(f"{title or location.full_name} was changed after it was saved ({damage}): train it again")
     try:
         loaded: Any = AutoModelForImageClassification.from_pretrained(
             location.name,

@@ -16,6 +16,7 @@ from hf_cifar.run.lock import HOLDER_FILE, LOCK_FILE, locked, refuse_if_locked
 from hf_cifar.run.recorded_run import OPTIONS_CHECKSUM, SPLITS_CHECKSUM, RecordedRun, checksum_of_options
 from hf_cifar.run.resolve import TRAINED, Request
 from hf_cifar.run.stage_folder import IMAGE_HASHES_FILE, RUN_FILE, SPLITS_FILE, StageFolder
+from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.utils import processes
 from hf_cifar.utils.checksums import sha256_of
 from hf_cifar.utils.files import remove_leftovers, write_aside, write_json, write_text
@@ -79,6 +80,20 @@ class RunFolder:
     def stage(self, name: str) -> StageFolder:
         """Return the folder of a stage."""
         return StageFolder(self.path / name)
+
+    def finished(self, stage: str) -> StageMetrics | None:
+        """Return the metrics of a stage that is finished and undamaged, or None; what is damaged is said."""
+        folder = self.stage(stage)
+        if not folder.metrics.is_file():
+            return None
+        damage = processes.from_main(folder.find_damage() if processes.is_main() else None)
+        if damage is None:
+            return folder.read_metrics()
+        say(f"warning: the finished {stage} in {self.path} is damaged ({damage}): it is trained again")
+        if processes.is_main():
+            folder.metrics.unlink()
+        processes.wait_for_all()
+        return None
 
     def refuse_other_data(self, splits: Mapping[str, SplitRows]) -> None:
         """Refuse to continue a run on other images than it began with.

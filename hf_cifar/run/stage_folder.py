@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from hf_cifar.errors import InputError
 from hf_cifar.run.stage_metrics import StageMetrics
+from hf_cifar.utils.checksums import find_damage, write_checksums
 
 METRICS_FILE = "metrics.json"
+CHECKSUMS_FILE = "checksums.json"  # of the saved model
 EXAMPLES_FILE = "examples.json"  # in the folder of the examples
 # In the folder of the run, above those of its stages.
 RUN_FILE = "run.yaml"
@@ -32,6 +35,11 @@ class StageFolder:
     def model(self) -> Path:
         """Return the folder of the saved model."""
         return self.path / "model"
+
+    @property
+    def checksums(self) -> Path:
+        """Return the file with the checksums of the saved model; an older version wrote none."""
+        return self.path / CHECKSUMS_FILE
 
     @property
     def predictions(self) -> Path:
@@ -80,3 +88,23 @@ class StageFolder:
             InputError: the file is damaged.
         """
         return StageMetrics.read(self.metrics) if self.metrics.is_file() else None
+
+    def seal_model(self) -> None:
+        """Record the checksums of the saved model."""
+        write_checksums(self.checksums, [path for path in self.model.rglob("*") if path.is_file()])
+
+    def find_damage(self) -> str | None:
+        """Return what is wrong with the results of a stage that has metrics, in a few words; None where nothing is."""
+        try:
+            self.read_metrics()
+        except InputError:
+            return f"{METRICS_FILE} is damaged"
+        if self.checksums.is_file():
+            return find_damage(self.checksums)
+        return None if (self.model / "config.json").is_file() else "the model is missing"
+
+
+def damage_beside(model: Path) -> str | None:
+    """Return what is wrong with a model that a stage has saved; None where nothing is, or no stage has saved it."""
+    stage = StageFolder(model.expanduser().parent)
+    return find_damage(stage.checksums) if stage.model.name == model.name and stage.checksums.is_file() else None

@@ -76,7 +76,7 @@ def _run_stages(request: Request, run_folder: RunFolder) -> StageResult:
     result: StageResult | None = None
     data: tuple[Source, Splits] | None = None
     for stage in config.stages:
-        metrics = run_folder.stage(stage).read_metrics() if config.resume else None
+        metrics = run_folder.finished(stage) if config.resume else None
         if metrics is not None:
             say(f"{stage} in {run_folder.path} is finished already")
         else:
@@ -121,6 +121,7 @@ def _run_stage(
     metrics = _metrics(stage, config, source, splits, trained, temperature, seconds, memory)
     if processes.is_main():
         save(trained.model, trained.processor, folder.model)
+        folder.seal_model()
         save_artifacts(folder, metrics, trained.test_logits, splits.test, trained.model, trained.processor)
     processes.wait_for_all()
     say(StageResult(stage, run_folder.path, metrics).headline())

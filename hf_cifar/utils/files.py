@@ -5,29 +5,34 @@ import io
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# Names that `tempfile` makes of `.NAME.`, with `.NAME.old.` for a folder that is being replaced.
+# Names of `path_aside`; `tempfile` made them in earlier versions.
 _LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}")
+# How text begins that spreadsheets run (OWASP, "CSV Injection"), and text that only looks so once this has escaped it.
+_FORMULA = re.compile(r"(?![+\-]?[\d.]+$)'*[=+\-@\t\n＝＋－＠]")
+
+
+def path_aside(path: Path) -> Path:
+    """Return a new hidden name in the folder of `path`, which `remove_leftovers` recognizes.
+
+    What is made there has the permissions of the user's umask; `tempfile` would make it private, and a cache or a run
+    could not be shared.
+    """
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
 def write_aside(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file in the same folder, then rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    aside = Path(name)
+    aside = path_aside(path)
     try:
         write(aside)
-        # mkstemp makes private files; outputs of a run follow the user's umask.
-        umask = os.umask(0)
-        os.umask(umask)
-        aside.chmod(0o666 & ~umask)
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
@@ -43,12 +48,25 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def csv_text(value: Any) -> Any:
+    """Return a cell of a CSV file: text that a spreadsheet would run as a formula is preceded by an apostrophe."""
+    if not isinstance(value, str):
+        return value
+    value = value.replace("\r", "␍")  # Python's writer does not quote it, and it would end the line
+    return f"'{value}" if _FORMULA.match(value) else value
+
+
+def from_csv_text(cell: str) -> str:
+    """Return the text of a cell that `csv_text` has written."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
+
+
 def write_csv(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    """Write rows, each a dictionary, to a CSV file with these columns, atomically."""
+    """Write rows, each a dictionary, to a CSV file with these columns, atomically; text as `csv_text` makes it."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: csv_text(value) for name, value in row.items()} for row in rows)
     write_text(path, text.getvalue())
 
 
@@ -59,13 +77,13 @@ def folder_aside(path: Path) -> Iterator[Path]:
     An older folder at `path` is moved away first and removed last, so that no reader sees a mixture.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    aside = path_aside(path)
+    aside.mkdir()
     try:
-        aside.chmod(0o755)
         yield aside
         if path.exists():
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            os.replace(path, old / "folder")
+            old = path_aside(path)
+            os.replace(path, old)
             os.replace(aside, path)
             shutil.rmtree(old)
         else:

@@ -15,7 +15,7 @@ def test_formats_that_cameras_and_the_web_use_are_images_and_documents_are_not()
 def test_every_readable_suffix_is_one_that_pillow_opens():
     known = Image.registered_extensions()
     assert all(known[suffix] in Image.OPEN for suffix in readable_suffixes())
-    assert image_suffixes() - readable_suffixes() <= {".heic", ".heif"}
+    assert image_suffixes() - readable_suffixes() <= {".heic", ".heif", ".svg", ".avif", ".jxl"}
 
 
 def test_prediction_uses_the_same_definition():

@@ -1,5 +1,7 @@
 """Which split a file belongs to, and what is refused rather than trained on."""
 
+import os
+
 import datasets
 import pytest
 from PIL import Image
@@ -71,7 +73,32 @@ def test_photos_that_pillow_cannot_read_are_left_out_aloud(tmp_path, capsys):
     source = load_source(DataConfig(dataset=str(folder)))
     assert len(source.splits["train"]) == 6
     said = capsys.readouterr().err
-    assert "left out, as Pillow cannot read them: 2 .heic" in said and "train/red/1.heic" in said
+    assert "2 images left out, which Pillow cannot read: 2 .heic files (first: train/red/1.heic)" in said
+
+
+def test_drawings_and_broken_links_are_left_out_aloud(tmp_path, capsys):
+    folder = write_images(tmp_path / "train", 2).parent
+    (folder / "train" / "red" / "1.svg").write_text("<svg/>")
+    (folder / "train" / "red" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (folder / "train" / "red" / "loop.png").symlink_to("loop.png")
+    assert len(read_folder(folder)[0]["train"]) == 6
+    assert "3 images left out, which Pillow cannot read: 1 .svg files, 2 a link that leads" in capsys.readouterr().err
+
+
+def test_the_folder_of_a_class_may_be_a_link(tmp_path):
+    elsewhere = write_images(tmp_path / "disk", 2)
+    (tmp_path / "data" / "train").mkdir(parents=True)
+    for name in ("red", "green"):
+        (tmp_path / "data" / "train" / name).symlink_to(elsewhere / name)
+    (tmp_path / "data" / "train" / "green" / "circle").symlink_to(tmp_path / "data")
+    assert read_folder(tmp_path / "data")[0]["train"]["label"] == ["green"] * 2 + ["red"] * 2
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path):
+    folder = write_images(tmp_path / "train", 2).parent
+    (folder / "train" / "red" / os.fsdecode(b"\xff.png")).write_bytes(b"")
+    with pytest.raises(InputError, match=r"udcff\.png' is not valid UTF-8: rename it"):
+        read_folder(folder)
 
 
 def test_documents_are_no_images(tmp_path):

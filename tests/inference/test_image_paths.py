@@ -100,9 +100,14 @@ def test_links_to_folders_are_followed_and_never_in_a_circle(here):
     ]
 
 
-def test_a_link_that_leads_nowhere_is_left_for_the_reader_to_report(here):
-    os.symlink(here / "gone.png", here / "empty/link.png")
-    assert paths("empty") == ["empty/link.png"]
+def test_links_that_lead_nowhere_or_in_a_circle_are_reported_and_the_others_go_on(here):
+    os.symlink(here / "gone.png", here / "photos/link.png")
+    os.symlink("loop.png", here / "photos/loop.png")
+    os.symlink("loop", here / "photos/loop")
+    os.symlink(here / "photos", here / "photos/again")
+    found = {image.path: image.fault for image in find_images(["photos"])}
+    assert found.pop("photos/link.png") == found.pop("photos/loop.png") == "a link that leads nowhere"
+    assert found and not any(found.values())
 
 
 def test_what_was_asked_for_and_is_not_there_has_a_fault(here):

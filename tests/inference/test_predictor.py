@@ -29,7 +29,7 @@ FAULTS = {
     "empty.png": "not an image in a format that Pillow reads",
     "cut.jpg": "image file is truncated",
     "bomb.png": "exceeds limit",
-    "gone.png": "No such file or directory",
+    "gone.png": "a link that leads nowhere",
     "locked.png": "Permission denied",
 }
 
@@ -181,7 +181,7 @@ def test_one_image_object_is_never_read_by_two_threads(photos, checkpoint, monke
         reading.remove(image)
         return image
 
-    monkeypatch.setattr(image_reading, "load_image", slow)
+    monkeypatch.setattr(image_reading, "decode", slow)
     monkeypatch.setattr(inference, "reading_threads", lambda: 4)
     image = Image.open(photos / "mode-RGB.png")
     Predictor(checkpoint, batch_size=2).predict([image] * 32)
@@ -277,10 +277,10 @@ def broken(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
     opened = Image.open
 
-    def refuse(file, *arguments):
+    def refuse(file, *arguments, **options):
         if str(file).endswith("locked.png"):
             raise PermissionError(13, "Permission denied", str(file))
-        return opened(file, *arguments)
+        return opened(file, *arguments, **options)
 
     monkeypatch.setattr(Image, "open", refuse)
     return folder

@@ -100,7 +100,8 @@ def test_probe_fine_tune_save_and_pipeline(family, pictures, tmp_path, monkeypat
 def test_weights_between_are_chosen_for_a_network_that_keeps_tables_of_its_own(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "augmentation_figure", lambda *_: None)
     result, _ = through("levit", pictures, tmp_path, interpolate="auto")
-    check_pipeline(result.model_dir, pictures)
+    # torch 2.9 answers one image and a batch with another last digit; wrong tables are wrong in the first.
+    check_pipeline(result.model_dir, pictures, tolerance=5e-5)
 
 
 @pytest.mark.parametrize("family", ["vit", "beit", "swin", "timm-vit", "pvt"])

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from hf_cifar.utils.files import folder_aside, write_aside, write_csv, write_json, write_text
+from hf_cifar.utils.files import folder_aside, from_csv_text, write_aside, write_csv, write_json, write_text
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -41,6 +41,21 @@ def test_json_and_csv_are_read_back(tmp_path):
     write_csv(tmp_path / "x.csv", [{"b": 2, "a": "x, y"}, {"a": 3, "b": None}], ["a", "b"])
     with (tmp_path / "x.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [["a", "b"], ["x, y", "2"], ["3", ""]]
+
+
+FORMULAS = ["=cmd|' /C calc'!A0", "@SUM(1)", "+1+cmd", "-2+3", "\tx", "＝1"]
+
+
+def test_no_cell_of_a_csv_file_is_a_formula(tmp_path):
+    """A spreadsheet takes for one what begins so; plain numbers stay numbers."""
+    texts = [*FORMULAS, "'=x", "''x", "cat", "-1", "+1.5", "a\rb"]
+    write_csv(tmp_path / "x.csv", [{"a": text, "b": -1.5} for text in texts], ["a", "b"])
+    with (tmp_path / "x.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["a"][0] for row in rows[: len(FORMULAS)]] == ["'"] * len(FORMULAS)
+    assert [row["a"] for row in rows[-4:]] == ["cat", "-1", "+1.5", "a␍b"]
+    assert {row["b"] for row in rows} == {"-1.5"}
+    assert [from_csv_text(row["a"]) for row in rows[:-1]] == texts[:-1]
 
 
 def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):

@@ -23,6 +23,7 @@ DEFERRED = """
 import os, signal, sys
 from hf_cifar.errors import Interrupted
 from hf_cifar.utils import interruption
+before = signal.getsignal(signal.SIGINT)
 with interruption.listening():
     with interruption.deferred():
         os.kill(os.getpid(), signal.SIGINT)
@@ -38,7 +39,7 @@ with interruption.listening():
         print("then", error.number)
     interruption.forget()
     interruption.check()
-assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+assert signal.getsignal(signal.SIGINT) is before
 """
 
 

@@ -2,14 +2,14 @@
 
 One folder of the cache holds the features of one backbone for one split, by the rows of the split, in parts. Runs
 with other seeds, other validation splits or more images read what is cached and add the rest. A part is written
-aside and renamed, so it is complete or absent; a lock keeps two runs from computing the same rows.
+aside and renamed, so it is complete or absent; a lock keeps two runs from computing the same rows. Its checksums are
+verified once by every run that uses it, and a damaged part is computed again.
 """
 
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -28,13 +28,15 @@ from hf_cifar.data.transforms import Transform
 from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import head, head_names, pooled_features
 from hf_cifar.utils import processes
-from hf_cifar.utils.files import write_json
-from hf_cifar.utils.progress import progress
+from hf_cifar.utils.checksums import find_damage, write_checksums
+from hf_cifar.utils.files import path_aside, remove_leftovers, write_json
+from hf_cifar.utils.progress import progress, say
 
 PART_ROWS = 16_384  # most that a kill can lose
+CHECKSUMS = "checksums.json"
 BATCH_SIZE = 64
 DTYPE = "float32"
-FORMAT = 2  # version of the cache; raised when its contents change
+FORMAT = 3  # version of the cache; raised when its contents change
 # Entries of a model's configuration that its features do not depend on.
 OTHER_SETTINGS = {
     "architectures",
@@ -96,6 +98,7 @@ class FeatureCache:
         self.processor = processor
         self.folder = folder or default_folder()
         self.backbone_key = _backbone_key(model)
+        self._verified: set[Path] = set()
 
     def describe(self, images: LabeledImages) -> dict[str, Any]:
         """Return the cache key of a split, before hashing."""
@@ -122,14 +125,15 @@ class FeatureCache:
         folder = self.folder / key
         folder.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
+        if processes.is_main():
+            self._remove_damaged(folder)
         missing = processes.from_main(_missing(images, folder))
         if len(missing):
             # The main process takes the lock; the others wait for its broadcast.
             with FileLock(folder / "lock") if processes.is_main() else nullcontext():
                 # Another run may have filled the cache meanwhile. Nobody writes now: unfinished parts are leftovers.
                 if processes.is_main():
-                    for leftover in folder.glob(".aside-*"):
-                        shutil.rmtree(leftover)
+                    remove_leftovers(folder)
                     write_json(folder / "key.json", description)
                 missing = processes.from_main(_missing(images, folder))
                 mine = missing[processes.share(len(missing))]
@@ -137,6 +141,16 @@ class FeatureCache:
                     self._extract(images, mine, folder, workers)
                 processes.wait_for_all()
         return _opened(folder, images, len(missing), time.perf_counter() - start)
+
+    def _remove_damaged(self, folder: Path) -> None:
+        for part in set(_part_folders(folder)) - self._verified:
+            damage = find_damage(part / CHECKSUMS)
+            if damage is None:
+                self._verified.add(part)
+                continue
+            say(f"warning: cached features in {part} are damaged ({damage}): they are computed again")
+            with FileLock(folder / "lock"):
+                shutil.rmtree(part, ignore_errors=True)
 
     @torch.inference_mode()
     def _extract(self, images: LabeledImages, rows: np.ndarray, folder: Path, workers: int | None) -> None:
@@ -149,7 +163,8 @@ class FeatureCache:
         with progress(None, f"features of {images.name}", "image", total=len(rows)) as bar:
             for first in range(0, len(rows), PART_ROWS):
                 part = everything.select(np.arange(first, min(first + PART_ROWS, len(rows))))
-                aside = Path(tempfile.mkdtemp(dir=folder, prefix=".aside-"))
+                aside = path_aside(folder / "part")
+                aside.mkdir()
                 values = np.lib.format.open_memmap(aside / "features.npy", "w+", DTYPE, (len(part), width))
                 done = 0
                 for pixels in in_order(part, transform, BATCH_SIZE, workers):
@@ -159,6 +174,7 @@ class FeatureCache:
                     bar.update(len(batch))
                 values.flush()
                 np.save(aside / "rows.npy", part.index)
+                write_checksums(aside / CHECKSUMS, [aside / "features.npy", aside / "rows.npy"])
                 os.replace(aside, folder / f"part-{part.index[0]}-{len(part)}-{time.time_ns()}")
 
 

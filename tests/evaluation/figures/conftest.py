@@ -11,6 +11,7 @@ def no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("error", RuntimeWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # of what matplotlib calls, in its older versions
         yield
 
 

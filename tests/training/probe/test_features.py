@@ -152,11 +152,11 @@ def test_a_kill_in_the_middle_leaves_whole_parts_only(image_folder, tmp_path, tr
     time.sleep(0.3)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
-    assert list(cache.glob("*/.aside-*")), "the kill came while a part was being written"
+    assert list(cache.glob("*/.part.*")), "the kill came while a part was being written"
     features = FeatureCache(tiny_resnet(), processor(16), cache).features(train)
     assert 0 < features.images_read < 60, "whole parts are used, the half one is not"
     np.testing.assert_allclose(features[:], direct(tiny_resnet(), train), atol=1e-5)
-    assert not list(cache.glob("*/.aside-*"))
+    assert not list(cache.glob("*/.part.*"))
 
 
 def test_a_lost_part_is_computed_again(cache, train):
@@ -164,6 +164,30 @@ def test_a_lost_part_is_computed_again(cache, train):
     for part in cache.folder.glob("*/part-*"):
         shutil.rmtree(part)
     assert cache.features(train).images_read == 60
+
+
+@pytest.mark.parametrize("name", ["features.npy", "rows.npy", "checksums.json"])
+def test_a_flipped_bit_in_a_part_is_found_and_the_part_computed_again(name, cache, train, capfd):
+    expected = cache.features(train)[:]
+    (file,) = cache.folder.glob(f"*/part-*/{name}")
+    content = bytearray(file.read_bytes())
+    content[-9] ^= 1
+    file.write_bytes(content)
+    again = FeatureCache(tiny_resnet(), processor(16), cache.folder).features(train)
+    assert again.images_read == 60
+    assert np.array_equal(again[:], expected)
+    assert "warning: cached features in" in capfd.readouterr().err
+
+
+def test_a_cache_can_be_shared_with_whom_the_umask_allows(cache, train):
+    before = os.umask(0o002)
+    try:
+        cache.features(train)
+    finally:
+        os.umask(before)
+    (part,) = cache.folder.glob("*/part-*")
+    assert part.stat().st_mode & 0o777 == 0o775
+    assert {path.stat().st_mode & 0o777 for path in part.parent.rglob("*") if path.is_file()} == {0o664}
 
 
 def test_what_a_configuration_changes_in_the_features_is_in_the_key_and_labels_are_not():
