@@ -20,6 +20,7 @@ import pytest
 from support.command_line import CommandLine
 from support.images import write_images
 from support.models import processor, tiny_resnet
+from support.warm_python import WarmPython
 
 from hf_cifar.run.resolve import Request, request_for
 
@@ -67,6 +68,13 @@ def command_line(tmp_path_factory):
     line = CommandLine(tmp_path_factory.mktemp("command-line"))
     yield line
     line.close()
+
+
+@pytest.fixture(scope="session")
+def warm_python():
+    python = WarmPython()
+    yield python
+    python.close()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from hf_cifar.errors import InputError, hint
 from hf_cifar.utils.progress import say
 
 NAMES_SHOWN = 20
+MISSING = -1  # what datasets without labels hold, such as published test splits of competitions
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Classes:
         labels = np.array([known.get(value, -1) for value in values], dtype=np.int64)
         bad = np.flatnonzero(labels < 0)
         if len(bad):
+            _refuse_missing(values, bad, split)
             raise InputError(self._out_of_range(feature, values, bad, split))
         return labels
 
@@ -98,6 +100,16 @@ class Classes:
             f"labels out of range: {len(bad)} of {len(values)} labels of {split} are not among the {len(self.names)} "
             f"classes of {self.split}, {', '.join(self.names[:NAMES_SHOWN])}{more} (first: row {bad[0]} has "
             f"{shown!r}); {near}rename or remove those rows, or choose another --label-column"
+        )
+
+
+def _refuse_missing(values: list[Any], bad: np.ndarray, split: str) -> None:
+    """Refuse labels that are not there: nothing, or the number that stands for nothing where classes count from 0."""
+    missing = [row for row in bad.tolist() if values[row] is None or values[row] == MISSING]
+    if missing:
+        raise InputError(
+            f"missing labels: {len(missing):,} of {len(values):,} rows of {split} have no label (first: row "
+            f"{missing[0]} has {values[missing[0]]}): remove those rows, or choose another --label-column"
         )
 
 

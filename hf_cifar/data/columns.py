@@ -4,7 +4,7 @@ from typing import Any
 
 import datasets
 
-from hf_cifar.data.classes import Classes, is_plain
+from hf_cifar.data.classes import MISSING, Classes, is_plain
 from hf_cifar.errors import InputError, unknown_name
 
 IMAGE_NAMES = ("image", "img", "pixel_values")
@@ -56,6 +56,8 @@ def find_classes(feature: Any, values: list[Any], column: str, split: str) -> Cl
     if not is_plain(feature):
         raise InputError(f"column {column!r} holds {feature}, not one class for each image; see --label-column")
     distinct = sorted({value for value in values if value is not None})
+    if MISSING in distinct and 0 in distinct:
+        distinct.remove(MISSING)
     named = any(isinstance(value, str) for value in distinct)
     return Classes([str(value) for value in distinct], distinct, named=named, split=split)
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hf_cifar.data.augmentation import Mixing
-from hf_cifar.data.images import LabeledImages
+from hf_cifar.data.images import CorruptImageError, LabeledImages
 from hf_cifar.data.transforms import Transform
 
 PADDING_LABEL = -100  # what `cross_entropy` and `Trainer` leave out
@@ -174,12 +175,31 @@ class _Workers:
     def kill(self) -> None:
         """Kill the workers that still run."""
         if self.owner == os.getpid():
+            if hasattr(signal, "SIGCHLD"):
+                # torch's handler would raise an error for each of them.
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for process in self.processes:
                 if process.is_alive():
                     process.kill()
 
 
 _WORKERS = _Workers()
+
+
+class WorkersReleased(AbstractContextManager[None]):
+    """Lets an image that cannot be read end the loader's workers at once.
+
+    The error that torch raises for a worker refers to itself through its traceback. Only the garbage collector ends
+    such a circle, and it closes the queues of the loader first, so that torch waits 10 seconds for each worker.
+    """
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> None:
+        """Raise the error without the frames in which torch raised it."""
+        if isinstance(error, CorruptImageError):
+            try:
+                raise error.with_traceback(None)
+            finally:
+                del error, traceback  # this frame is in the new traceback
 
 
 def as_is(batch: Any) -> Any:
@@ -195,5 +215,6 @@ def default_workers(device: torch.device) -> int:
 def in_order(images: LabeledImages, transform: Transform, batch_size: int, workers: int) -> Iterator[torch.Tensor]:
     """Yield the network's inputs for every image, in order and in batches, float32 [n, 3, height, width]."""
     dataset = ImageDataset(images, transform)
-    for batch in image_loader(dataset, batch_size=batch_size, num_workers=workers):
-        yield batch["pixel_values"]
+    with WorkersReleased():
+        for batch in image_loader(dataset, batch_size=batch_size, num_workers=workers):
+            yield batch["pixel_values"]

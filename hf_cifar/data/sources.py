@@ -17,12 +17,16 @@ from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.local_folder import is_parquet, read_folder
 from hf_cifar.data.split_names import usual_split
 from hf_cifar.errors import InputError
+from hf_cifar.utils.checksums import sha256_of
 
 # Where `datasets` keeps the files of a dataset of the Hub.
 HUB_FOLDERS = (
     *(datasets.config.HF_DATASETS_CACHE, datasets.config.DOWNLOADED_DATASETS_PATH),
     huggingface_hub.constants.HF_HUB_CACHE,
 )
+# Up to these a dataset is known by its content: read in about a second.
+FEW_FILES, FEW_BYTES = 5_000, 300_000_000
+MAX_CLASSES = 25_000  # as in ImageNet-21k
 DIGIT_NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
@@ -65,7 +69,7 @@ def load_source(config: DataConfig, for_training: bool = True) -> Source:
         folder = Path(location.name)
         name, (tables, files) = folder.resolve().name, read_folder(folder)
         folders = (folder,) if is_parquet(files) else None
-        digests = {split: _digest([_stat(path, folder) for path in paths]) for split, paths in files.items()}
+        digests = {split: _digest(_described(paths, folder)) for split, paths in files.items()}
     else:
         name, tables = location.name, _hub(location, config)
         revision, folders = _revision(tables), tuple(map(Path, HUB_FOLDERS))
@@ -88,11 +92,15 @@ def _labelled(
 
     Without a train split, the first one takes its place.
     """
+    for split, table in tables.items():
+        if not len(table):
+            raise InputError(f"{split} has no rows: remove its files, or fill them")
     reference = "train" if "train" in tables else next(iter(tables))
     features = tables[reference].features
     image = image_column(features, config.image_column)
     label = label_column(features, config.label_column, image)
     classes = find_classes(features[label], tables[reference][label][:], label, reference)
+    _check_names(classes.names)
     splits = {}
     for split, table in tables.items():
         for column in (image, label):
@@ -103,6 +111,15 @@ def _labelled(
         fingerprint = _digest([digests[split], image, label])
         splits[split] = LabeledImages(split, rows, labels, np.arange(len(rows)), fingerprint, folders=folders)
     return splits, classes.names
+
+
+def _check_names(names: list[str]) -> None:
+    """Refuse classes that no output could hold, or whose names transformers gives to classes without one."""
+    if len(names) > MAX_CLASSES:
+        raise InputError(f"{len(names):,} classes: at most {MAX_CLASSES:,}, since logits are held in memory")
+    nameless = next((name for index, name in enumerate(names) if name == f"LABEL_{index}"), None)
+    if nameless is not None:
+        raise InputError(f"a class is called {nameless}, as transformers calls a class without a name: rename it")
 
 
 def _undecoded(table: datasets.Dataset, column: str, split: str) -> datasets.Dataset:
@@ -147,10 +164,14 @@ def _revision(tables: dict[str, datasets.Dataset]) -> str | None:
     return name if re.fullmatch(r"[0-9a-f]{40}", name) else None
 
 
-def _stat(path: Path, folder: Path) -> tuple[str, int, int]:
-    """Return what changes when a file's content does, without reading it: name, size in bytes, time in ns."""
-    status = path.stat()
-    return str(path.relative_to(folder)), status.st_size, status.st_mtime_ns
+def _described(paths: list[Path], folder: Path) -> list[object]:
+    """Return what changes when the content of files does: names and content, or sizes and times of many files."""
+    states = [path.stat() for path in paths]
+    few = len(paths) <= FEW_FILES and sum(state.st_size for state in states) <= FEW_BYTES
+    return [
+        (str(path.relative_to(folder)), sha256_of(path) if few else (state.st_size, state.st_mtime_ns))
+        for path, state in zip(paths, states, strict=True)
+    ]
 
 
 def _digest(parts: list[object]) -> str:

@@ -55,6 +55,8 @@ def make_splits(source: Source, config: DataConfig, seed: int) -> Splits:
     if config.skip_corrupt:
         for name, images in splits.items():
             splits[name], num_corrupt[name] = without_corrupt(images)
+            if not len(splits[name]):
+                raise InputError(f"every image of {name} is unreadable")
     if "test" not in splits and "validation" in splits:
         splits["test"], num_corrupt["test"] = splits.pop("validation"), num_corrupt["validation"]
         num_corrupt["validation"] = 0

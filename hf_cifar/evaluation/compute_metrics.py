@@ -15,6 +15,8 @@ from hf_cifar.run.split_metrics import ClassMetrics, ReliabilityBin, SplitMetric
 from hf_cifar.utils.files import write_aside
 from hf_cifar.utils.logits import log_probabilities, negative_log_likelihoods
 
+MAX_MATRIX = 1_000  # classes; the matrix of 10,000 would take gigabytes of metrics.json
+
 
 def compute_metrics(
     logits: np.ndarray, labels: np.ndarray, label_names: list[str], temperature: float | None = None
@@ -32,7 +34,9 @@ def compute_metrics(
         temperature: of temperature scaling, fitted on other images; without it the `_calibrated` metrics are None.
     """
     predictions = logits.argmax(axis=1)
-    confusion = confusion_matrix(labels, predictions, labels=range(len(label_names)))
+    confusion: list[list[int]] | None = None
+    if len(label_names) <= MAX_MATRIX:
+        confusion = confusion_matrix(labels, predictions, labels=range(len(label_names))).tolist()
     quiet, given = {"keep_in_memory": True}, {"predictions": predictions, "references": labels}
     accuracy = Accuracy(**quiet).compute(**given)["accuracy"]
     nll, bins = _calibration(logits, labels)
@@ -55,8 +59,8 @@ def compute_metrics(
         reliability=bins,
         reliability_calibrated=bins_scaled,
         per_class=_per_class(labels, predictions, label_names),
-        confusion_matrix=confusion.tolist(),
-        confused_pairs=confused_pairs(confusion, label_names),
+        confusion_matrix=confusion,
+        confused_pairs=confused_pairs(labels, predictions, label_names),
     )
 
 

@@ -8,26 +8,27 @@ from hf_cifar.utils.logits import log_probabilities, negative_log_likelihoods
 MAX_PAIRS = 20
 
 
-def confused_pairs(confusion: np.ndarray, label_names: list[str], limit: int = MAX_PAIRS) -> list[ConfusedPair]:
+def confused_pairs(
+    labels: np.ndarray, predictions: np.ndarray, label_names: list[str], limit: int = MAX_PAIRS
+) -> list[ConfusedPair]:
     """Return the pairs of classes that are confused, the most frequent first.
 
     Args:
-        confusion: int [labels, labels]; rows are labels, columns predictions.
-        label_names: class names in the order of the rows.
+        labels, predictions: int [n].
+        label_names: class names in the order of the logits.
         limit: at most so many pairs.
     """
-    errors = confusion * (1 - np.eye(len(confusion), dtype=confusion.dtype))
-    order = np.argsort(-errors, axis=None, kind="stable")[:limit]
-    cells = [(int(row), int(column)) for row, column in zip(*np.unravel_index(order, errors.shape), strict=True)]
+    wrong, classes = labels != predictions, len(label_names)
+    cells, counts = np.unique(labels[wrong].astype(np.int64) * classes + predictions[wrong], return_counts=True)
+    images = np.bincount(labels, minlength=classes)
     return [
         ConfusedPair(
-            label=label_names[row],
-            prediction=label_names[column],
-            count=int(errors[row, column]),
-            share=float(errors[row, column] / confusion[row].sum()),
+            label=label_names[cells[index] // classes],
+            prediction=label_names[cells[index] % classes],
+            count=int(counts[index]),
+            share=float(counts[index] / images[cells[index] // classes]),
         )
-        for row, column in cells
-        if errors[row, column]
+        for index in np.argsort(-counts, kind="stable")[:limit]
     ]
 
 

@@ -65,7 +65,7 @@ class SplitMetrics:
         temperature: of temperature scaling, fitted on validation; None where none was fitted.
         nll, ece, reliability: of the softmax; `_calibrated` at the temperature.
         per_class: class name -> its metrics, in the order of the logits.
-        confusion_matrix: rows are labels, columns predictions.
+        confusion_matrix: rows are labels, columns predictions; None with more than 1,000 classes.
         confused_pairs: the most frequent first.
     """
 
@@ -83,7 +83,7 @@ class SplitMetrics:
     reliability: list[ReliabilityBin]
     reliability_calibrated: list[ReliabilityBin] | None
     per_class: dict[str, ClassMetrics]
-    confusion_matrix: list[list[int]]
+    confusion_matrix: list[list[int]] | None
     confused_pairs: list[ConfusedPair] = field(default_factory=list)
 
     @property

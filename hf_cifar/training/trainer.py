@@ -19,7 +19,7 @@ from transformers import (
 
 from hf_cifar.config.fields import flag
 from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
-from hf_cifar.data.loader import PADDING_LABEL, TrainBatches, as_is
+from hf_cifar.data.loader import PADDING_LABEL, TrainBatches, WorkersReleased, as_is
 from hf_cifar.errors import InputError, Interrupted, unknown_name
 from hf_cifar.training.checkpoints import KEEP, CheckpointCallback, Saved
 from hf_cifar.training.interruption import InterruptionCallback
@@ -143,7 +143,7 @@ class StageTrainer(Trainer):
             self.model.load_state_dict(checkpoint_weights(self.model, self.resume))
         try:
             # Signals are answered by a checkpoint here, also one whose exception was lost before training began.
-            with interruption.deferred():
+            with interruption.deferred(), WorkersReleased():
                 self.train(resume_from_checkpoint=str(self.resume) if self.resume else None)
         finally:
             self.interruption.restore_handlers()

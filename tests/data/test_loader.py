@@ -1,12 +1,10 @@
 """Batches hold the images that were asked for, however many workers make them."""
 
+import gc
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 
-import pytest
 import torch
 from support.images import write_images
 from support.models import processor
@@ -44,9 +42,16 @@ def test_a_corrupt_image_is_one_line_from_a_worker_too(tmp_path):
     folder = write_images(tmp_path / "train", 4).parent
     (folder / "train" / "green" / "2.png").write_bytes(b"no image")
     images = load_source(DataConfig(dataset=str(folder))).splits["train"]
-    with pytest.raises(CorruptImageError) as caught:
+    before = set(multiprocessing.active_children())
+    gc.disable()
+    try:
         list(in_order(images, Transform(processor(24)), 4, workers=2))
-    assert "\n" not in str(caught.value) and "green/2.png" in str(caught.value)
+    except CorruptImageError as error:
+        said = str(error)
+    finally:
+        gc.enable()
+    assert "\n" not in said and "green/2.png" in said
+    assert set(multiprocessing.active_children()) == before, "the workers end before any garbage is collected"
 
 
 def test_labels_go_with_their_images(image_folder):
@@ -71,7 +76,7 @@ def live_through_sigterm(ready):
 """
 
 
-def test_a_daemon_of_the_host_program_is_not_killed(image_folder):
+def test_a_daemon_of_the_host_program_is_not_killed(image_folder, warm_python):
     """It is asked to end by multiprocessing at exit, as without us; SIGKILL would give it no say."""
     code = f"""{PROLOGUE}
 ready = multiprocessing.Event()
@@ -81,18 +86,19 @@ images = load_source(DataConfig(dataset={str(image_folder)!r})).splits["train"]
 batches = in_order(images, Transform(ViTImageProcessor()), 2, workers=1)
 next(batches)
 """
-    ended = subprocess.run([sys.executable, "-c", code], timeout=120, capture_output=True, text=True)
+    ended = warm_python.run(code)
     assert (ended.returncode, ended.stdout) == (0, "asked to end\n"), ended.stderr
 
 
-def test_nothing_happens_at_exit_before_there_is_a_loader_with_workers(image_folder):
+def test_nothing_happens_at_exit_before_there_is_a_loader_with_workers(image_folder, warm_python):
     code = f"""{PROLOGUE}
 images = load_source(DataConfig(dataset={str(image_folder)!r})).splits["train"]
 next(in_order(images, Transform(ViTImageProcessor()), 2, workers=0))
 from hf_cifar.data import loader
 assert loader._WORKERS.owner is None
 """
-    subprocess.run([sys.executable, "-c", code], timeout=120, check=True)
+    ended = warm_python.run(code)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_workers_ignore_the_signals_that_reach_a_whole_group(image_folder):
@@ -107,7 +113,7 @@ def test_workers_ignore_the_signals_that_reach_a_whole_group(image_folder):
     assert total == len(images)
 
 
-def test_a_loader_that_accelerate_copied_to_skip_batches_ends_too(image_folder):
+def test_a_loader_that_accelerate_copied_to_skip_batches_ends_too(image_folder, warm_python):
     """Resuming in the middle of an epoch does that."""
     code = f"""{PROLOGUE}
 from accelerate import skip_first_batches
@@ -119,19 +125,26 @@ sampler = BatchSampler(SequentialSampler(dataset), 2, False)
 batches = iter(skip_first_batches(image_loader(dataset, batch_sampler=sampler, num_workers=1), 3))
 assert next(batches)["labels"].tolist() == dataset.labels[6:8].tolist()
 """
-    subprocess.run([sys.executable, "-c", code], timeout=120, check=True)
+    ended = warm_python.run(code)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_a_process_ends_although_its_workers_leave_signals_to_it(image_folder):
+def test_a_process_ends_without_a_word_although_its_workers_leave_signals_to_it(image_folder, warm_python):
     """Something may still hold the loader, such as the traceback of an error."""
-    code = f"""
-from transformers import ViTImageProcessor
-from hf_cifar.config.parts import DataConfig
-from hf_cifar.data.loader import in_order
-from hf_cifar.data.sources import load_source
-from hf_cifar.data.transforms import Transform
+    code = f"""{PROLOGUE}
 images = load_source(DataConfig(dataset={str(image_folder)!r})).splits["train"]
 batches = in_order(images, Transform(ViTImageProcessor()), 2, workers=2)
 next(batches)
 """
-    assert subprocess.run([sys.executable, "-c", code], timeout=120, capture_output=True).returncode == 0
+    ended = warm_python.run(code)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_run_that_ends_on_an_image_of_a_worker_says_one_line(tmp_path, tiny_model, warm_python):
+    train = write_images(tmp_path / "data" / "train", 8)
+    (train / "green" / "2.png").write_bytes(b"no image")
+    flags = ["--stage", "probe", "--dataset", train.parent, "--model", tiny_model, "--output-dir", tmp_path / "run"]
+    flags += ["--dataloader-num-workers", 2, "--feature-cache", tmp_path / "cache"]
+    ended = warm_python.run(f"import sys; from hf_cifar.cli import main; sys.exit(main({list(map(str, flags))!r}))")
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith("error: image ") and "Traceback" not in ended.stderr

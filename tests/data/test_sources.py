@@ -1,5 +1,7 @@
 """Where data comes from, and what is found in it."""
 
+import os
+
 import datasets
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from PIL import Image
 from support.images import write_images
 
 from hf_cifar.config.parts import DataConfig
+from hf_cifar.data import sources
 from hf_cifar.data.sources import DIGIT_NAMES, load_source
 from hf_cifar.errors import InputError
 
@@ -187,6 +190,33 @@ def test_fingerprint_follows_the_content(tmp_path):
     assert load_source(DataConfig(dataset=str(folder))).splits["train"].fingerprint == before
     picture(9).save(folder / "train" / "red" / "1.png")
     assert load_source(DataConfig(dataset=str(folder))).splits["train"].fingerprint != before
+
+
+def test_fingerprint_of_few_files_follows_their_content_and_not_their_times(tmp_path, monkeypatch):
+    folder = write_images(tmp_path / "train", 3).parent
+    fingerprint = lambda: load_source(DataConfig(dataset=str(folder))).splits["train"].fingerprint  # noqa: E731
+    before, file = fingerprint(), folder / "train" / "red" / "1.png"
+    state, content = file.stat(), bytearray(file.read_bytes())
+    os.utime(file, ns=(1, 1))
+    assert fingerprint() == before
+    content[-20] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert fingerprint() != before, "the same size and time, another content"
+    monkeypatch.setattr(sources, "FEW_FILES", 1)
+    before = fingerprint()
+    os.utime(file, ns=(1, 1))
+    assert fingerprint() != before
+
+
+def test_classes_that_cannot_be_trained_are_refused(tmp_path, monkeypatch):
+    write_images(tmp_path / "a" / "train", 1, ["LABEL_0", "x"])
+    with pytest.raises(InputError, match="a class is called LABEL_0"):
+        load_source(DataConfig(dataset=str(tmp_path / "a")))
+    write_images(tmp_path / "b" / "train", 1)
+    monkeypatch.setattr(sources, "MAX_CLASSES", 2)
+    with pytest.raises(InputError, match="3 classes: at most 2"):
+        load_source(DataConfig(dataset=str(tmp_path / "b")))
 
 
 def test_a_hub_dataset_that_is_not_there_is_one_line(tmp_path):

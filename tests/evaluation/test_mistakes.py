@@ -11,24 +11,32 @@ NAMES = ["ape", "bee", "cat"]
 
 
 def test_pairs_by_hand():
-    confusion = np.array([[5, 1, 0], [3, 1, 0], [0, 2, 8]])
-    assert confused_pairs(confusion, NAMES) == [
+    labels, predictions = np.array([(0, 0)] * 5 + [(0, 1), (1, 1)] + [(1, 0)] * 3 + [(2, 1)] * 2 + [(2, 2)] * 8).T
+    assert confused_pairs(labels, predictions, NAMES) == [
         ConfusedPair("bee", "ape", 3, 0.75),
         ConfusedPair("cat", "bee", 2, 0.2),
         ConfusedPair("ape", "bee", 1, pytest.approx(1 / 6)),
     ]
-    assert len(confused_pairs(confusion, NAMES, limit=1)) == 1
-    assert confused_pairs(np.diag([3, 4, 5]), NAMES) == []
+    assert len(confused_pairs(labels, predictions, NAMES, limit=1)) == 1
+    assert confused_pairs(labels, labels, NAMES) == []
 
 
 def test_pairs_are_all_of_scikit_learns_matrix_off_the_diagonal():
     rng = np.random.default_rng(0)
     labels, predictions = rng.integers(0, 3, 200), rng.integers(0, 3, 200)
     matrix = confusion_matrix(labels, predictions)
-    found = {(pair.label, pair.prediction): pair.count for pair in confused_pairs(matrix, NAMES)}
+    found = {(pair.label, pair.prediction): pair.count for pair in confused_pairs(labels, predictions, NAMES)}
     assert found == {
         (NAMES[row], NAMES[column]): matrix[row, column] for row in range(3) for column in range(3) if row != column
     }
+
+
+def test_pairs_of_100_000_classes_need_no_matrix():
+    names = [str(number) for number in range(100_000)]
+    labels = np.array([99_999, 99_999, 5])
+    (first, second) = confused_pairs(labels, np.array([0, 0, 7]), names)
+    assert (first.label, first.prediction, first.count, first.share) == ("99999", "0", 2, 1.0)
+    assert (second.label, second.prediction) == ("5", "7")
 
 
 def test_the_worst_mistake_is_first():

@@ -2,9 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from support.models import tiny_resnet
@@ -47,12 +44,13 @@ def with_code(tiny_model, tmp_path):
     return make
 
 
-def in_a_process(folder, call):
-    """The printed outcome of a call in a fresh process, with "y" to read, for whoever asks there."""
-    code = f"""
+@pytest.fixture
+def in_a_process(warm_python):
+    """The printed outcome of a call in a process of its own, with "y" to read, for whoever asks there."""
+
+    def call_it(folder, call):
+        code = f"""
 import sys
-from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from support.models import build
 from hf_cifar.config.locate import Location
 from hf_cifar.config.parts import ModelConfig
@@ -66,9 +64,11 @@ except InputError as error:
     print(error)
 assert sys.stdin.read() == "y\\n", "something was asked"
 """
-    ended = subprocess.run([sys.executable, "-c", code], input="y\n", capture_output=True, text=True, timeout=120)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+        ended = warm_python.run(code, stdin="y\n")
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    return call_it
 
 
 CALLS = {
@@ -78,7 +78,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_known_architecture_is_loaded_natively(call, with_code, tmp_path):
+def test_a_known_architecture_is_loaded_natively(call, with_code, in_a_process, tmp_path):
     assert in_a_process(with_code({}, {}), CALLS[call]) == "loaded\n"
     assert not (tmp_path / "it-ran").exists()
 
@@ -88,13 +88,15 @@ def test_a_known_architecture_is_loaded_natively(call, with_code, tmp_path):
     ({}, {"image_processor_type": "OwnProcessor"}),
 ], ids=["model", "processor"])  # fmt: skip
 @pytest.mark.parametrize("call", CALLS)
-def test_what_only_its_own_code_knows_is_refused_in_one_line(call, config, processor, with_code, tmp_path):
+def test_what_only_its_own_code_knows_is_refused_in_one_line(
+    call, config, processor, with_code, in_a_process, tmp_path
+):
     said = in_a_process(with_code(config, processor), CALLS[call])
     assert "works only with Python code of its own, which is never run here" in said and said.count("\n") == 1
     assert not (tmp_path / "it-ran").exists()
 
 
-def test_the_processor_beside_weights_runs_no_code_either(with_code, tmp_path):
+def test_the_processor_beside_weights_runs_no_code_either(with_code, in_a_process, tmp_path):
     """It was loaded without a word on code, and so transformers asked, and ran it."""
     folder = with_code({}, {"image_processor_type": "OwnProcessor"})
     call = (

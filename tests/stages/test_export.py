@@ -13,6 +13,7 @@ from hf_cifar.config.parts import HubConfig
 from hf_cifar.errors import InputError
 from hf_cifar.hub import export as hub_export
 from hf_cifar.run.resolve import Request, request_for
+from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.stages.export import find_trained, run_export
 
@@ -108,6 +109,9 @@ def test_a_folder_that_failed_its_check_is_not_left_behind(as_if_opened, stage, 
     whole = exported(stage)
     before = {name: (whole / name).read_bytes() for name in names(whole)}
     relabel(stage / "model")
+    done = line("--stage", "export", "--checkpoint", stage)
+    assert done.status == 2 and "is damaged (model/config.json has another size)" in done.error
+    StageFolder(stage).seal_model()
     done = line("--stage", "export", "--checkpoint", stage)
     assert done.status == 1 and "failed its check: config.json has no label names" in done.error
     assert {name: (whole / name).read_bytes() for name in names(whole)} == before, "the older one stays"

@@ -1,49 +1,61 @@
 """What a stage leaves behind: whole files, resumable, and a model that opens anywhere."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
 from support.images import write_images
+from support.warm_python import WarmPython
 
 from hf_cifar.errors import InputError
 from hf_cifar.stages.train import run_training
 from hf_cifar.training.probe import probe as probe_module
 
-PIPELINE = """
-import json, sys
+ELSEWHERE = """
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] == "hf_cifar":
             raise ImportError("hf_cifar is not installed here")
 sys.meta_path.insert(0, Refuse())
+import torch
 from transformers import pipeline
-classify = pipeline("image-classification", model=sys.argv[1])
-print(json.dumps(classify(sys.argv[2:], top_k=3)))
+"""
+PIPELINE = """
+import json, os, sys
+os.chdir("/")
+assert not [name for name in sys.modules if name.startswith("hf_cifar")]
+classify = pipeline("image-classification", model={model!r})
+print(json.dumps(classify({paths!r}, top_k=3)))
 """
 
 
-def answers(model_dir, paths) -> list[dict[str, float]]:
-    """What `pipeline` says in a fresh process that cannot import this package, away from its folder."""
-    command = [sys.executable, "-I", "-c", PIPELINE, str(model_dir), *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+@pytest.fixture(scope="module")
+def elsewhere():
+    """Processes that cannot import this package."""
+    python = WarmPython(ELSEWHERE)
+    yield python
+    python.close()
+
+
+def answers(elsewhere, model_dir, paths) -> list[dict[str, float]]:
+    """What `pipeline` says in a process that cannot import this package, away from its folder."""
+    code = "from transformers import pipeline" + PIPELINE.format(model=str(model_dir), paths=list(map(str, paths)))
+    done = elsewhere.run(code)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.strip().split("\n")[-1])
     return [{item["label"]: item["score"] for item in one} for one in found]
 
 
 @pytest.mark.parametrize("model", ["native", "torchvision"])
-def test_pipeline_elsewhere_gives_names_and_the_scores_of_the_predictions(model, configure, image_folder):
+def test_pipeline_elsewhere_gives_names_and_the_scores_of_the_predictions(model, configure, image_folder, elsewhere):
     how = {"model": "resnet18", "weights": "none", "image_size": 32} if model == "torchvision" else {}
     result = run_training(configure(**how))
     table = pq.read_table(result.output_dir / "probe" / "predictions.parquet").to_pydict()
     paths = sorted((image_folder / "test").rglob("*.png"))
     names = ["blue", "green", "red"]
-    for row, scores in enumerate(answers(result.model_dir, paths)):
+    for row, scores in enumerate(answers(elsewhere, result.model_dir, paths)):
         assert sorted(scores) == names
         expected = table["probabilities"][row]
         np.testing.assert_allclose([scores[name] for name in names], expected, atol=1e-4)
@@ -66,6 +78,7 @@ def test_files_and_their_content(configure):
         "probe/model/config.json",
         "probe/model/model.safetensors",
         "probe/model/preprocessor_config.json",
+        "probe/checksums.json",
         "probe/metrics.json",
         "probe/predictions.parquet",
         "probe/history.csv",

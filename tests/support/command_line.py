@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 SERVER = """
-import json, os, sys
+import gc, json, os, sys
 import {warm}  # the slow part, once for all runs
 from hf_cifar.cli import main
+gc.freeze()
 for line in sys.stdin:
     request = json.loads(line)
     pid = os.fork()

@@ -100,6 +100,7 @@ def test_two_processes_evaluate_as_one_does(flags, command_line, tmp_path):
     assert len(done.stdout.strip().splitlines()) == 1, "one process speaks"
 
 
+@pytest.mark.slow
 def test_accelerate_launch_runs_the_same_command(same_run, tmp_path):
     kept = [*same_run[2:6], "--max-train-samples", 53, "--max-eval-samples", 17, "--num-train-epochs", 1]
     done = launched(LAUNCHERS["accelerate"], "--stage", "probe", *kept, "--output-dir", tmp_path / "run")
@@ -107,6 +108,7 @@ def test_accelerate_launch_runs_the_same_command(same_run, tmp_path):
     assert json.loads(done.stdout.strip())["num_test"] == 17
 
 
+@pytest.mark.slow
 def test_a_wrong_request_ends_both(same_run, tmp_path):
     done = launched(LAUNCHERS["torchrun"], *same_run, "--output-dir", tmp_path, "--train-batch-size", 25)
     assert done.returncode != 0

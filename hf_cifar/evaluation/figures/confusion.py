@@ -12,13 +12,18 @@ MAX_NAMED = 40  # with more classes their names would overlap
 MIN_FONT_SIZE = 6.0  # points
 
 
-def confusion_figure(path: Path, split: SplitMetrics) -> None:
+def confusion_figure(path: Path, split: SplitMetrics) -> bool:
     """Draw the confusion matrix, coloured by the share of each row so that rare classes show too.
 
     Args:
         path: of the PNG.
         split: metrics of the split.
+
+    Returns:
+        Whether it was drawn: there is no matrix of very many classes.
     """
+    if split.confusion_matrix is None:
+        return False
     names = [shorten(name, 14) for name in split.label_names]
     counts = np.array(split.confusion_matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -40,6 +45,7 @@ def confusion_figure(path: Path, split: SplitMetrics) -> None:
         axis.set_xlabel("prediction" if is_named else "prediction (class index)")
         axis.set_ylabel("label" if is_named else "label (class index)")
         _draw_counts(axis, counts, shares, side)
+    return True
 
 
 def _draw_counts(axis: Any, counts: np.ndarray, shares: np.ndarray, side: float) -> None:

@@ -91,8 +91,7 @@ def _draw_curves(path: Path, data: FigureData) -> bool:
 
 
 def _draw_confusion(path: Path, data: FigureData) -> bool:
-    confusion_figure(path, data.metrics.test)
-    return True
+    return confusion_figure(path, data.metrics.test)
 
 
 def _draw_per_class(path: Path, data: FigureData) -> bool:

@@ -3,10 +3,7 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,9 +104,8 @@ def test_changed_data_is_another_cache(cache, tmp_path):
 
 
 RUN = """
-import sys, time
+import time
 from pathlib import Path
-sys.path.insert(0, {tests!r})
 from support.models import processor, tiny_resnet
 from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.images import LabeledImages
@@ -128,30 +124,29 @@ print(found.images_read, float(found[:].sum()), flush=True)
 """
 
 
-def slow_run(image_folder: Path, cache: Path) -> subprocess.Popen:
-    code = RUN.format(tests=str(Path(__file__).parents[2]), data=str(image_folder), cache=str(cache))
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+@pytest.fixture
+def slow_run(image_folder, tmp_path, warm_python):
+    """Starts a process that computes the features of the colours, slowly."""
+    return lambda: warm_python.start(RUN.format(data=str(image_folder), cache=str(tmp_path / "cache")))
 
 
-def test_two_runs_at_once_share_the_work_and_agree(image_folder, tmp_path, train):
-    runs = [slow_run(image_folder, tmp_path / "cache") for _ in range(2)]
-    answers = [run.communicate(timeout=120)[0].split("\n")[1].split() for run in runs]
-    assert [run.returncode for run in runs] == [0, 0]
+def test_two_runs_at_once_share_the_work_and_agree(slow_run, train):
+    runs = [slow_run() for _ in range(2)]
+    assert [run.wait() for run in runs] == [0, 0]
+    answers = [run.out.split("\n")[1].split() for run in runs]
     assert sorted(int(read) for read, _ in answers) == [0, 60], "each image was computed once"
     expected = direct(tiny_resnet(), train).sum()
     assert [float(total) for _, total in answers] == pytest.approx([expected] * 2, rel=1e-4)
 
 
-def test_a_kill_in_the_middle_leaves_whole_parts_only(image_folder, tmp_path, train):
-    cache = tmp_path / "cache"
-    run = slow_run(image_folder, cache)
-    assert run.stdout.readline() == "started\n"
+def test_a_kill_in_the_middle_leaves_whole_parts_only(slow_run, tmp_path, train):
+    cache, run = tmp_path / "cache", slow_run()
     deadline = time.time() + 60
     while not list(cache.glob("*/part-*")) and time.time() < deadline:
         time.sleep(0.02)
     time.sleep(0.3)
     os.kill(run.pid, signal.SIGKILL)
-    run.wait()
+    assert run.wait() == -signal.SIGKILL
     assert list(cache.glob("*/.part.*")), "the kill came while a part was being written"
     features = FeatureCache(tiny_resnet(), processor(16), cache).features(train)
     assert 0 < features.images_read < 60, "whole parts are used, the half one is not"
