@@ -40,7 +40,7 @@ class Range:
         """
         too_low = self.low is not None and (value <= self.low if self.open_low else value < self.low)
         too_high = self.high is not None and (value >= self.high if self.open_high else value > self.high)
-        if too_low or too_high or not math.isfinite(value):
+        if too_low or too_high or (isinstance(value, float) and not math.isfinite(value)):
             shown = f"{value:,}" if isinstance(value, int) and abs(value) < 2**53 else f"{value}"
             raise InputError(f"{name} is {shown}: it must be {self}{f', {self.hint}' if self.hint else ''}")
 
@@ -154,8 +154,7 @@ def construct(cls: type, values: dict[str, Any], where: str = "") -> Any:
         else:
             metadata = known[key].metadata
             arguments[key] = _checked(where + key, value, hints[key], metadata.get("choices"))
-            if (limits := metadata.get("range")) is not None:
-                _check_range(flag(key), arguments[key], limits)
+            _check_range(flag(key), arguments[key], metadata.get("range") or Range())
     return cls(**arguments)
 
 
@@ -186,7 +185,7 @@ def shortened(value: Any, limit: int = 80) -> str:
 
 def _check_range(name: str, value: Any, limits: Range) -> None:
     for number in value if isinstance(value, list) else [value]:
-        if number is not None:
+        if isinstance(number, (int, float)):
             limits.check(name, number)
 
 
@@ -212,8 +211,6 @@ def _checked(name: str, value: Any, kind: Any, choices: tuple[str, ...] | None) 
         value = str(value)
     if not isinstance(value, target) or (target is int and isinstance(value, bool)):
         raise InputError(f"{name} is {shortened(value)}: it must be of type {target.__name__}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{name} is {value}: it must be a finite number")
     if choices is not None and value not in choices:
         raise unknown_name(name, value, choices)
     return value

@@ -88,11 +88,12 @@ TRACKERS: dict[str, tuple[tuple[str, ...], str]] = {
 NO_TRACKER = ("none", "all")
 
 
-def check_training_arguments(arguments: dict[str, Any]) -> None:
+def check_training_arguments(arguments: dict[str, Any], prefix: str = "") -> None:
     """Refuse values that no training can use, before anything heavy is imported.
 
     Args:
         arguments: fields of TrainingArguments, and `train_batch_size`.
+        prefix: of their flags: `probe_` where a flag without it is that of another stage.
 
     Raises:
         InputError: a number of another type or outside of its range, or a tracker whose package is missing.
@@ -100,21 +101,22 @@ def check_training_arguments(arguments: dict[str, Any]) -> None:
     for name, value in arguments.items():
         limits = RANGES.get(name)
         if limits is not None and value is not None:
-            limits.check(flag(name), _number(name, value))
+            option = flag(prefix + name)
+            limits.check(option, _number(name, option, value))
     if arguments.get("report_to") is not None:
         _check_trackers(arguments["report_to"])
 
 
-def _number(name: str, value: Any) -> float:
+def _number(name: str, option: str, value: Any) -> float:
     if isinstance(value, str):
         try:
             value = float(value)  # YAML 1.1 reads 1e-3 as text
         except ValueError:
-            raise InputError(f"{flag(name)} is {shortened(value)}: it must be a number") from None
+            raise InputError(f"{option} is {shortened(value)}: it must be a number") from None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InputError(f"{flag(name)} is {shortened(value)}: it must be a number")
+        raise InputError(f"{option} is {shortened(value)}: it must be a number")
     if name in _WHOLE and not (isinstance(value, int) or value.is_integer()):
-        raise InputError(f"{flag(name)} is {value}: it must be a whole number")
+        raise InputError(f"{option} is {value}: it must be a whole number")
     return value
 
 

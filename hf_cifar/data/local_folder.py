@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import datasets
+import pyarrow.parquet as pq
 
 from hf_cifar.data.image_files import files_below, image_suffixes, readable_suffixes
 from hf_cifar.data.split_names import SPLIT_NAMES, splits_in, usual_split
@@ -78,7 +79,13 @@ def _split_of_image(path: Path) -> str | None:
 
 def _parquet(paths: list[Path], split: str) -> datasets.Dataset:
     try:
+        # Empty files among others are nothing wrong, but `datasets` refuses them.
+        paths = [path for path in paths if pq.read_metadata(path).num_rows] or paths[:1]
+        if not pq.read_metadata(paths[0]).num_rows:
+            raise InputError(f"{split} has no rows: remove {paths[0]}, or fill it")
         return datasets.load_dataset("parquet", data_files={split: [str(path) for path in paths]}, split=split)
+    except InputError:
+        raise
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         cause = " ".join(str(error.__cause__ or error).split())[:200]
         more = f" or one of the {len(paths) - 1} other files of {split}" if len(paths) > 1 else ""

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hf_cifar.errors import InputError
-from hf_cifar.utils.files import csv_text
+from hf_cifar.utils.files import csv_text, refuse_unwritable
 
 DEFAULT_OUTPUT = "predictions.csv"
 STANDARD_OUTPUT = "-"
@@ -41,9 +40,7 @@ def check_output(name: str | None, overwrite: bool) -> str:
         raise InputError(f"--output {name} is a folder: give a file")
     if path.exists() and not overwrite:
         raise InputError(f"--output {name} exists: choose another file, or replace it with --overwrite")
-    parent = next(parent for parent in path.absolute().parents if parent.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise InputError(f"--output {name}: {parent} is not writable")
+    refuse_unwritable("--output", path.parent)
     return str(path)
 
 

@@ -183,7 +183,8 @@ def _start_of(asked: Layer, stage: str, folder: Path, adds: bool) -> tuple[Start
         return StartKind.CHECKPOINT, locate_start(_text("from_", from_)), None
     if adds:
         return StartKind.PROBE, locate_start(str(folder / "probe")), None
-    model = locate_model(_text("model", _value(asked, "model", "model") or ModelConfig.model))
+    name = _value(asked, "model", "model")
+    model = locate_model(ModelConfig.model if name is None else _text("model", name))
     named = _value(asked, "model", "weights")
     if named is None and model.kind == "torchvision":
         named = DEFAULT_WEIGHTS
@@ -278,7 +279,8 @@ def _refuse_rivals(layer: Layer) -> None:
 def _check_training(config: RunConfig) -> None:
     """Refuse values and combinations that cannot do what they say."""
     for stage in config.stages:
-        check_training_arguments(getattr(config, stage).training)
+        prefix = "probe_" if stage != config.stages[-1] else ""
+        check_training_arguments(getattr(config, stage).training, prefix)
     if config.stages == ("probe",) and config.probe.features == "cached" and config.augmentation.requested:
         raise InputError(
             f"{config.augmentation.requested[0]} with --features cached: cached features are computed once, without "

@@ -1,9 +1,12 @@
 """Judge a request before anything heavy is imported: is the network needed, and is what is needed cached?"""
 
+from pathlib import Path
+
 from hf_cifar.config.locate import torchvision_weights_cached
 from hf_cifar.errors import InputError
 from hf_cifar.hub.access import check_push
 from hf_cifar.run.resolve import Request
+from hf_cifar.utils.files import refuse_unwritable
 from hf_cifar.utils.network import go_offline, hub_cached, hub_reachable, reachable
 
 TORCHVISION_SERVER = "https://download.pytorch.org"
@@ -14,10 +17,15 @@ def check(request: Request) -> None:
     """Refuse within seconds what cannot work; switch to cached files where the Hub does not respond.
 
     Raises:
-        InputError: something that is neither cached nor within reach, or a push that the token has no right to.
+        InputError: a folder that cannot be written, something that is neither cached nor within reach, or a push that
+            the token has no right to.
         HubError: a push is asked for, and the Hub cannot be reached.
     """
     config = request.config
+    if config.stages:
+        refuse_unwritable("--output-dir", config.folder)
+        if "probe" in config.stages and config.probe.feature_cache is not None:
+            refuse_unwritable("--feature-cache", Path(config.probe.feature_cache).expanduser())
     if config.stages and config.hub.push_to_hub:
         # Before hours of training, not after; the push stage asks for itself.
         check_push(config)

@@ -20,8 +20,9 @@ from hf_cifar.evaluation.compute_metrics import compute_metrics
 from hf_cifar.evaluation.figures.augmentation import augmentation_figure
 from hf_cifar.evaluation.robustness import measure_robustness
 from hf_cifar.evaluation.validation_metrics import validation_metrics
+from hf_cifar.models.anatomy import find_layers
 from hf_cifar.models.build import build_model
-from hf_cifar.models.native import save
+from hf_cifar.models.native import save, to_native
 from hf_cifar.models.predict import predict_logits
 from hf_cifar.run.environment import hardware, versions
 from hf_cifar.run.origins import WeightsOrigin
@@ -33,7 +34,7 @@ from hf_cifar.run.stage_metrics import DatasetInfo, StageMetrics
 from hf_cifar.run.train_summary import Augmentation, FinetuneSummary, ProbeSummary
 from hf_cifar.run.wording import describe_split, describe_start, describe_weights
 from hf_cifar.stages.preprocessing import fitted_processor
-from hf_cifar.training.finetune.arguments import finetune_arguments
+from hf_cifar.training.finetune.arguments import finetune_arguments, refuse_long_warmup
 from hf_cifar.training.finetune.finetune import Finetune
 from hf_cifar.training.finetune.starting_point import find_start, warn_of_leak
 from hf_cifar.training.optimizer import optimizer_name
@@ -71,8 +72,8 @@ def run_training(request: Request) -> StageResult:
 def _run_stages(request: Request, run_folder: RunFolder) -> StageResult:
     config = request.config
     # Arguments that do not fit are refused now, and not when the stages before them are done.
-    arguments = {"probe": probe_arguments, "finetune": finetune_arguments}
-    devices = {stage: arguments[stage](config, run_folder.stage(stage)).device for stage in config.stages}
+    makers = {"probe": probe_arguments, "finetune": finetune_arguments}
+    arguments = {stage: makers[stage](config, run_folder.stage(stage)) for stage in config.stages}
     result: StageResult | None = None
     data: tuple[Source, Splits] | None = None
     for stage in config.stages:
@@ -83,7 +84,9 @@ def _run_stages(request: Request, run_folder: RunFolder) -> StageResult:
             if data is None:
                 data = _load_data(config)
                 run_folder.refuse_other_data(data[1].parts())
-            metrics = _run_stage(stage, request, *data, run_folder, devices[stage])
+                if "finetune" in arguments:
+                    refuse_long_warmup(arguments["finetune"], len(data[1].train))
+            metrics = _run_stage(stage, request, *data, run_folder, arguments[stage].device)
         result = StageResult(stage, run_folder.path, metrics, result)
     assert result is not None
     return result
@@ -135,6 +138,9 @@ def _probe(request: Request, source: Source, splits: Splits, run_folder: RunFold
     built = build_model(request.model, request.weights, config.model.image_size, source.label_names, config.seed)
     if built.probe_fault is not None:
         raise InputError(f"{built.probe_fault}: it cannot be probed; use --stage finetune")
+    if "finetune" in config.stages:
+        # Names that do not exist are refused now, and not when the probe is done.
+        find_layers(to_native(built.model), config.finetune.layers)
     processor = fitted_processor(built.processor, config, source, splits)
     probe = Probe(config, built.model, processor, splits, folder)
     for line in (f"model: {describe_weights(built.origin)}", *built.remarks):

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hf_cifar.errors import InputError
+
 # Names of `path_aside`; `tempfile` made them in earlier versions.
 _LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}")
 # How text begins that spreadsheets run (OWASP, "CSV Injection"), and text that only looks so once this has escaped it.
@@ -25,6 +27,23 @@ def path_aside(path: Path) -> Path:
     could not be shared.
     """
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+
+def refuse_unwritable(option: str, folder: Path) -> None:
+    """Refuse a folder in which nothing can be written, or that cannot be made.
+
+    Args:
+        option: that names it.
+        folder: it need not exist.
+
+    Raises:
+        InputError: it, or the first folder above it that exists, is not writable.
+    """
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        raise InputError(f"{option} {folder}: {existing} is not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"{option} {folder}: {existing} is not writable")
 
 
 def write_aside(path: Path, write: Callable[[Path], object]) -> None:

@@ -52,7 +52,7 @@ def test_a_written_configuration_is_read_again(tmp_path):
         ({"data": None}, "data must hold keys and values"),
         ({"probe": {"solver": "lbgfs"}}, "unknown probe.solver 'lbgfs': did you mean 'lbfgs'"),
         ({"probe": {"learning_rates": []}}, "--learning-rates"),
-        ({"probe": {"learning_rates": [0.1, float("nan")]}}, "finite number"),
+        ({"probe": {"learning_rates": [0.1, float("nan")]}}, "--learning-rates is nan: it must be above 0"),
         ({"model": {"image_size": 4}}, "--image-size is 4"),
         ({"model": {"image_size": 100_000}}, "--image-size is 100,000: it must be at least 8 and at most 4096"),
         ({"data": {"max_train_samples": 0}}, "--max-train-samples is 0"),

@@ -65,7 +65,7 @@ def test_outputs(tmp_path):
     ("x.txt", r"the suffix selects the format, one of \.csv, \.jsonl, \.parquet"),
     ("folder.csv", "is a folder: give a file"),
     ("there.csv", "exists: choose another file, or replace it with --overwrite"),
-    ("there.csv/x.csv", "is not writable"),
+    ("there.csv/x.csv", "is not a folder"),
 ])  # fmt: skip
 def test_outputs_that_cannot_be(name, message, tmp_path):
     (tmp_path / "folder.csv").mkdir()

@@ -17,7 +17,7 @@ import pytest
 FLAGS = [
     *("--stage", "lpft", "--num-train-epochs", 3, "--probe-num-train-epochs", 3, "--train-batch-size", 8),
     *("--unfreeze", "gradual", "--ema", 0.9, "--augment", "standard", "--learning-rate", 0.05),
-    *("--save-strategy", "steps", "--save-steps", 3),
+    *("--save-strategy", "steps", "--save-steps", 3, "--probe-train-batch-size", 8),
 ]
 # Where a run is killed: by the step of a stage at which it happens.
 KILL = """

@@ -78,7 +78,8 @@ def test_a_request_is_refused_before_work_begins(flags, words, command_line, ima
         del places["--feature-cache"]
     base = [item for name, value in places.items() if name not in flags for item in (name, value)]
     assert command_line.run(*base, *flags) == 2, command_line.err
-    (line,) = command_line.err.strip().splitlines()
+    *before, line = command_line.err.strip().splitlines()
+    assert all(said.startswith(("data: ", "model: ")) for said in before)
     assert line.startswith("error: ") and words in line
     assert command_line.out == ""
     assert not list(tmp_path.iterdir()), "something was written"
@@ -88,15 +89,14 @@ FILES = {
     "a list": "- 1\n- 2\n",
     "a number": "7\n",
     "text": "just words\n",
-    "null for a section": "data:\n",
+    "null for a section": "probe:\n",
     "null for a number": "seed: null\n",
     "a list for a number": "seed: [1, 2]\n",
     "a mapping for a number": "seed: {a: 1}\n",
     "text for a number": "seed: many\n",
     "a truth value for a number": "seed: yes\n",
-    "a number for a list": "probe: {learning_rates: 3}\n",
     "text in a list of numbers": "probe: {learning_rates: [a]}\n",
-    "nan": "finetune: {training: {learning_rate: .nan}}\n",
+    "nan": "probe: {training: {learning_rate: .nan}}\n",
     "infinity": "augmentation: {mixup: .inf}\n",
     "a key that does not exist": "lerning_rate: 1\n",
     "a key that is no text": "1: 2\n",

@@ -1,5 +1,7 @@
 """The `TrainingArguments` of fine-tuning."""
 
+import math
+
 import torch
 from transformers import TrainingArguments
 
@@ -45,6 +47,26 @@ def finetune_arguments(config: RunConfig, folder: StageFolder) -> TrainingArgume
     if "dataloader_num_workers" not in given:
         arguments.dataloader_num_workers = default_workers(arguments.device)
     return arguments
+
+
+def refuse_long_warmup(arguments: TrainingArguments, num_images: int) -> None:
+    """Refuse a warm-up that does not end within the run.
+
+    Args:
+        arguments: of fine-tuning.
+        num_images: that it trains on.
+
+    Raises:
+        InputError: it has as many steps as the run, or more.
+    """
+    batch = arguments.train_batch_size * processes.count() * arguments.gradient_accumulation_steps
+    per_epoch = max(1, math.ceil(num_images / batch))
+    steps = arguments.max_steps if arguments.max_steps > 0 else math.ceil(arguments.num_train_epochs * per_epoch)
+    warmup = arguments.get_warmup_steps(steps)
+    if arguments.warmup_steps > 1 and warmup >= steps:
+        raise InputError(
+            f"--warmup-steps {warmup:,}: the run has only {steps:,} steps; give fewer, or a fraction such as 0.1"
+        )
 
 
 def divide_batch(arguments: TrainingArguments) -> None:
