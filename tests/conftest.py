@@ -1,5 +1,6 @@
 """Tiny models, small images, and caches of their own: no test touches the network or the user's folders."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -25,6 +26,22 @@ from support.warm_python import WarmPython
 from hf_cifar.run.resolve import Request, request_for
 
 pytest_plugins = ["support.hub.fixtures"]
+
+
+def pytest_collection_finish(session):
+    """Everything is imported: what there is now is no garbage, and `Trainer` collects after every training."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Leaves out figures and reports, which take as long as the training of a tiny model."""
+    from hf_cifar.evaluation import artifacts
+    from hf_cifar.stages import train
+
+    for module, name in ((artifacts, "save_figures"), (artifacts, "write_report"), (train, "augmentation_figure")):
+        monkeypatch.setattr(module, name, lambda *args, **kwargs: None)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassi
 
 from hf_cifar.config.locate import Location
 from hf_cifar.errors import InputError
+from hf_cifar.models.weights import refuse_not_finite
 from hf_cifar.run.stage_folder import damage_beside
 
 MAIN = "main"
@@ -96,6 +97,9 @@ def load_classifier(
         )
     except Exception as error:
         raise _refusal(title or location.full_name, "cannot be loaded", error) from error
+    model = loaded[0]
+    statistics = [(name, buffer) for name, buffer in model.named_buffers() if "running_" in name]
+    refuse_not_finite([*model.named_parameters(), *statistics], title or location.full_name)
     return loaded
 
 

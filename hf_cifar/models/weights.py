@@ -1,6 +1,6 @@
 """Read weights from files and check them, so that nothing is silently left random."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,28 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             state = state[key]
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise InputError(f"{file} does not hold tensors by name, as a state dict does")
+    refuse_not_finite(state.items(), str(file))
     for prefix in ("module.", "network."):
         state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
     return state
+
+
+def refuse_not_finite(tensors: Iterable[tuple[str, torch.Tensor]], source: str) -> None:
+    """Refuse weights with NaN or infinity: every prediction would be NaN too.
+
+    Args:
+        tensors: with their names.
+        source: of them, for the message.
+
+    Raises:
+        InputError: names the first such tensor.
+    """
+    bad = [name for name, tensor in tensors if tensor.is_floating_point() and not torch.isfinite(tensor).all()]
+    if bad:
+        raise InputError(
+            f"the weights of {source} hold NaN or infinity in {len(bad)} tensors (such as {bad[0]}): the file is "
+            "damaged, or the training that wrote it diverged"
+        )
 
 
 def load_checked(model: nn.Module, state: dict[str, torch.Tensor], heads: Sequence[str], source: str) -> None:

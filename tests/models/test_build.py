@@ -26,6 +26,8 @@ from hf_cifar.stages.train import run_training
 from hf_cifar.training.freezing import freeze
 from hf_cifar.training.probe.heads import HeadGrid, OnlineProbe
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 class StrangeConfig(PreTrainedConfig):
     """Of a network of no known family; `kind` says what is strange about it."""

@@ -21,6 +21,8 @@ from hf_cifar.run.resolve import resolve
 from hf_cifar.stages import train
 from hf_cifar.stages.train import run_training
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 NAMES = ["blue", "green", "red"]
 # Sixteen blocks of random weights without a residual make of a rounding error a 600 times larger one.
 TOLERANCE = {"mobilenet-v2": 1e-4}

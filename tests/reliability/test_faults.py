@@ -114,7 +114,8 @@ def outcome(run: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def runs(command_line, image_folder, tiny_model, tmp_path_factory):
-    return Runs(tmp_path_factory.mktemp("runs"), ["--dataset", image_folder, "--model", tiny_model], command_line)
+    flags = ["--dataset", image_folder, "--model", tiny_model]
+    return Runs(tmp_path_factory.mktemp("runs"), flags, command_line.without_pictures())
 
 
 QUICK = [

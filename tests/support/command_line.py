@@ -1,5 +1,6 @@
 """The command line in processes of its own, without the seconds of their imports."""
 
+import copy
 import json
 import os
 import subprocess
@@ -30,6 +31,13 @@ for line in sys.stdin:
     print(os.waitpid(pid, 0)[1], flush=True)
 """
 
+# For runs whose pictures nobody looks at: they take as long as the training of a tiny model.
+NO_PICTURES = """
+from hf_cifar.evaluation import artifacts
+from hf_cifar.stages import train
+artifacts.save_figures = artifacts.write_report = train.augmentation_figure = lambda *args, **kwargs: None
+"""
+
 
 class CommandLine:
     """Runs of the command line, each in a process of its own that is forked from one that has imported everything.
@@ -38,7 +46,7 @@ class CommandLine:
     """
 
     def __init__(self, folder: Path, warm: str = "hf_cifar.stages.train", environment: dict | None = None) -> None:
-        self.folder = folder
+        self.folder, self.prelude = folder, ""
         self.server = subprocess.Popen(
             [sys.executable, "-c", SERVER.format(warm=warm)],
             stdin=subprocess.PIPE,
@@ -52,7 +60,7 @@ class CommandLine:
         """Start a run, and return the number of its process; `before` is Python code that is run in it first."""
         request = {
             "arguments": [str(item) for item in arguments],
-            "before": before,
+            "before": self.prelude + before,
             "out": str(self.folder / "out"),
             "err": str(self.folder / "err"),
         }
@@ -61,6 +69,12 @@ class CommandLine:
         self.server.stdin.write(json.dumps(request) + "\n")
         self.server.stdin.flush()
         return int(self.server.stdout.readline())
+
+    def without_pictures(self) -> "CommandLine":
+        """The same, for runs whose pictures nobody looks at."""
+        other = copy.copy(self)
+        other.prelude = NO_PICTURES
+        return other
 
     def wait(self) -> int:
         """The exit status of the run, negative for a signal that killed it."""

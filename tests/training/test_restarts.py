@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from hf_cifar.training.checkpoints import COMPLETE, last_checkpoint
 
+SLOW = pytest.mark.slow
 # Everything that has a state: a probe, groups that are unfrozen late, momentum, a schedule with warm-up, averaged
 # weights, augmentation and mixing, accumulated steps, checkpoints in the middle of an epoch.
 EVERYTHING = [
@@ -69,6 +70,11 @@ def assert_identical(one: Path, other: Path) -> None:
 
 
 @pytest.fixture(scope="module")
+def command_line(command_line):
+    return command_line.without_pictures()
+
+
+@pytest.fixture(scope="module")
 def whole(command_line, image_folder, tiny_model, tmp_path_factory):
     """An uninterrupted run, its flags without the folder, and how long it took."""
     folder = tmp_path_factory.mktemp("whole")
@@ -78,11 +84,12 @@ def whole(command_line, image_folder, tiny_model, tmp_path_factory):
     return folder / "run", flags, time.time() - begun
 
 
-def test_sigkill_at_five_random_moments_ends_in_the_same_bits(whole, command_line, tmp_path):
+@pytest.mark.parametrize("kills", [2, pytest.param(5, marks=pytest.mark.slow)])
+def test_sigkill_at_random_moments_ends_in_the_same_bits(kills, whole, command_line, tmp_path):
     expected, flags, seconds = whole
     rng = random.Random(time.time_ns())
     killed, moments = 0, []
-    while killed < 5:
+    while killed < kills:
         pid = command_line.start(*flags, "--output-dir", tmp_path / "run", "--resume", before=SLOWLY)
         moments.append(rng.uniform(0.1, 0.5) * seconds)
         time.sleep(moments[-1])
@@ -100,7 +107,9 @@ def test_sigkill_at_five_random_moments_ends_in_the_same_bits(whole, command_lin
     assert_identical(tmp_path / "run", expected)
 
 
-@pytest.mark.parametrize("step", [1, 7, 9, 14, 16])
+@pytest.mark.parametrize(
+    "step", [pytest.param(1, marks=SLOW), pytest.param(7, marks=SLOW), 9, pytest.param(14, marks=SLOW), 16]
+)
 def test_sigkill_at_a_step_of_fine_tuning_ends_in_the_same_bits(step, whole, command_line, tmp_path):
     """In the middle of an epoch, just after its last step, and while later groups are still frozen."""
     expected, flags, _ = whole
@@ -130,8 +139,15 @@ FinetuneTrainer.evaluate = killed_evaluating
     assert_identical(tmp_path / "run", expected)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("step", [6, 8])
+@pytest.mark.parametrize(
+    ("step", "number", "status"),
+    [
+        (6, signal.SIGTERM, 143),
+        (8, signal.SIGINT, 130),
+        pytest.param(6, signal.SIGINT, 130, marks=SLOW),
+        pytest.param(8, signal.SIGTERM, 143, marks=SLOW),
+    ],
+)
 def test_a_signal_makes_a_checkpoint_and_says_so(number, status, step, whole, command_line, tmp_path):
     expected, flags, _ = whole
     raise_signal = f"""
@@ -191,7 +207,14 @@ FinetuneTrainer.training_step = killed
     return folder, there
 
 
-@pytest.mark.parametrize("damage", ["no mark", "a file is missing", "a file is cut", "the mark is cut"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "no mark",
+        "a file is cut",
+        *(pytest.param(name, marks=SLOW) for name in ("a file is missing", "the mark is cut")),
+    ],
+)
 def test_half_a_checkpoint_is_never_taken_for_a_whole_one(damage, stopped, whole, command_line):
     folder, there = stopped
     newest = folder / "checkpoint-9"

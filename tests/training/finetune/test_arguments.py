@@ -6,6 +6,8 @@ from hf_cifar.errors import InputError
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.training.finetune.arguments import divide_batch, finetune_arguments
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 @pytest.mark.parametrize(("size", "accumulated", "part", "parts"), [(64, 1, 32, 2), (9, 2, 3, 6), (7, 1, 1, 7)])
 def test_the_parts_of_a_batch_add_up_to_it(size, accumulated, part, parts, configure, tmp_path):

@@ -28,6 +28,8 @@ from hf_cifar.training.finetune.finetune import Finetune
 from hf_cifar.training.finetune.interpolation import STRENGTHS, interpolate
 from hf_cifar.training.finetune.trainer import FinetuneTrainer
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 PLAIN = {
     "learning_rate": 0.05,
     "scheduler": "constant",

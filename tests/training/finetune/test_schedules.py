@@ -18,6 +18,8 @@ from hf_cifar.errors import InputError
 from hf_cifar.stages.train import run_training
 from hf_cifar.training.finetune.trainer import FinetuneTrainer
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 # 54 training images in batches of 8 make 7 batches an epoch, two of them a step: 4 steps an epoch, the last of one
 # batch. 6 epochs make 24 steps.
 RATE, EPOCHS, PER_EPOCH, STEPS = 0.02, 6, 4, 24

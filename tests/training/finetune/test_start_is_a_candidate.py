@@ -14,6 +14,8 @@ from hf_cifar.stages.train import run_training
 from hf_cifar.training.finetune import finetune as finetune_module
 from hf_cifar.training.finetune import starting_point
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 # BatchNorm in training mode without a warm-up: the model is destroyed, but stays finite.
 DESTROYING = {
     "stage": "finetune",

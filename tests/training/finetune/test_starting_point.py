@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -10,6 +11,8 @@ from hf_cifar.run.origins import StartKind, StartOrigin
 from hf_cifar.run.wording import describe_weights
 from hf_cifar.stages.train import run_training
 from hf_cifar.training.finetune.starting_point import find_start
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def test_a_probe_is_found_with_its_weights_and_head(configure):

@@ -17,6 +17,8 @@ from hf_cifar.run.resolve import resolve
 from hf_cifar.run.train_summary import Augmentation
 from hf_cifar.stages.train import run_training
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 ONE_RATE = {"learning_rate": 0.05, "num_train_epochs": 3, "per_device_train_batch_size": 16}
 
 
