@@ -14,6 +14,7 @@ from hf_cifar.errors import InputError, unknown_name
 
 TRAINING = "training"
 MAX_DEPTH = 20  # of nested values; a run.yaml needs four
+MAX_VALUES = 100_000  # aliases of YAML can stand for billions
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def construct(cls: type, values: dict[str, Any], where: str = "") -> Any:
 
 
 def check_depth(value: Any, name: str) -> None:
-    """Refuse values that are nested deeper than any configuration.
+    """Refuse values that are nested deeper than any configuration, or are more.
 
     Raises:
         InputError: they are.
@@ -174,6 +175,8 @@ def check_depth(value: Any, name: str) -> None:
         ]
         if not level:
             return
+        if len(level) > MAX_VALUES:
+            raise InputError(f"{name} holds more than {MAX_VALUES:,} values: no configuration does")
     raise InputError(f"{name} is nested more than {MAX_DEPTH} deep: no configuration is")
 
 

@@ -1,7 +1,5 @@
 """Confidence intervals of proportions."""
 
-from scipy.stats import binomtest
-
 CONFIDENCE_LEVEL = 0.95
 
 
@@ -14,5 +12,7 @@ def wilson_interval(successes: int, total: int) -> tuple[float, float]:
     """
     if not total:
         return 0.0, 1.0
+    from scipy.stats import binomtest  # a second, for a card or a push that needs no interval
+
     interval = binomtest(successes, total).proportion_ci(CONFIDENCE_LEVEL, method="wilson")
     return float(interval.low), float(interval.high)

@@ -65,9 +65,19 @@ def test_numbers_with_gaps_are_mapped(tmp_path):
 
 
 @pytest.mark.parametrize("feature", [datasets.ClassLabel(names=["a", "b"]), datasets.Value("int64")])
-def test_labels_out_of_range_are_refused(feature, tmp_path):
-    with pytest.raises(InputError, match=r"labels out of range: 1 of 2 labels of test .* row 1 has -1"):
+def test_missing_labels_are_refused(feature, tmp_path):
+    with pytest.raises(InputError, match=r"missing labels: 1 of 2 rows of test have no label \(first: row 1 has -1\)"):
         hub_layout(tmp_path / "d", [0, 1, 1], feature, [0, -1])
+
+
+def test_a_number_that_train_lacks_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"labels out of range: 1 of 2 labels of test .* row 1 has 7"):
+        hub_layout(tmp_path / "d", [0, 1, 1], datasets.Value("int64"), [0, 7])
+
+
+@pytest.mark.parametrize("labels", [[-1, 1, 1], [-1, -2, 3]])
+def test_minus_one_is_a_class_where_classes_do_not_count_from_zero(labels, tmp_path):
+    assert "-1" in hub_layout(tmp_path / "d", labels, datasets.Value("int64")).label_names
 
 
 def test_columns_are_found_whatever_they_are_called(tmp_path):

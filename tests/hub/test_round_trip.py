@@ -7,19 +7,10 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from support.hub.fixtures import REPO, TOKEN, environment
+from support.hub.fixtures import REPO, TO_THE_LOOPBACK, TOKEN, environment
 from support.models import processor
 from transformers import ViTConfig, ViTForImageClassification
 
-# Of a process that has imported the client already; a user's has it from HF_ENDPOINT.
-TO_THE_LOOPBACK = """
-import os, huggingface_hub.hf_api, transformers.utils.hub
-from huggingface_hub import constants
-os.environ.update(HF_ENDPOINT={url!r}, HF_TOKEN={token!r}, HF_HUB_OFFLINE="")
-constants.ENDPOINT, constants.HF_HUB_OFFLINE, constants.HF_HUB_DISABLE_XET = {url!r}, False, True
-constants.HUGGINGFACE_CO_URL_TEMPLATE = {url!r} + "/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-huggingface_hub.hf_api.api.endpoint, transformers.utils.hub._hf_api = {url!r}, None
-"""
 STRANGER = """
 import json, sys
 sys.modules["hf_cifar"] = None  # whoever imports it gets an ImportError

@@ -339,11 +339,11 @@ def test_an_image_that_the_processor_refuses_is_skipped(photos, checkpoint, monk
 
 
 def test_an_answer_that_is_no_number_is_a_fault(photos, tmp_path):
-    model = tiny_resnet()
+    """Such as an overflow; weights that are no numbers are refused when they are loaded."""
+    predictor = Predictor(save_model(tmp_path / "model", tiny_resnet(), processor(16)))
     with torch.no_grad():
-        model.classifier[1].bias[2] = float("nan")
-    model = save_model(tmp_path / "model", model, processor(16))
-    [answer] = Predictor(model).answers([photos / "mode-L.png"])
+        predictor.model.classifier[1].bias[2] = float("nan")
+    [answer] = predictor.answers([photos / "mode-L.png"])
     assert answer.fault == "the model's logits are not finite"
 
 

@@ -9,7 +9,10 @@ import json
 import os
 import random
 import shutil
+import signal
+import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -75,12 +78,16 @@ class Runs:
 
     def run(self, place: Path, *more, before: str = "") -> int:
         """Run in `place/run` with the feature cache `place/cache`, which stand at one path whatever `place` is."""
+        self.start(place, *more, before=before)
+        return self.command_line.wait()
+
+    def start(self, place: Path, *more, before: str = "") -> int:
         there = self.folder / "there"
         there.unlink(missing_ok=True)
         place.mkdir(exist_ok=True)
         there.symlink_to(place)
         places = ["--output-dir", there / "run", "--feature-cache", there / "cache"]
-        return self.command_line.run(*self.flags, *places, *more, before=before)
+        return self.command_line.start(*self.flags, *places, *more, before=before)
 
     def files(self, moment: str) -> list[str]:
         place = self.folder / moment
@@ -143,6 +150,28 @@ def test_a_foreign_checkpoint_is_not_taken(checkpoint, runs, tmp_path):
     (foreign / "model.safetensors").write_bytes(b"foreign")
     assert runs.run(tmp_path / "copy", "--resume") == 0
     assert outcome(tmp_path / "copy" / "run") == runs.expected
+
+
+@pytest.mark.parametrize("signals", [3, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(1200)], id="60")])
+def test_a_signal_at_any_moment_ends_the_run_and_loses_nothing(signals, runs, tmp_path):
+    rng, answers = random.Random(0), Counter()
+    begun = time.perf_counter()
+    assert runs.run(tmp_path / "whole") == 0
+    seconds = time.perf_counter() - begun
+    for count in range(signals):
+        number = rng.choice([signal.SIGINT, signal.SIGTERM])
+        place = tmp_path / str(count)
+        pid = runs.start(place)
+        time.sleep(rng.uniform(0.05, seconds))
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        status = runs.command_line.wait()
+        answers[status] += 1
+        assert status in (0, 128 + number), runs.command_line.err
+        assert runs.run(place, "--resume") == 0, runs.command_line.err
+        assert outcome(place / "run") == runs.expected
+        shutil.rmtree(place)
+    print(f"\n{signals} signals: exit statuses {dict(answers)}, all resumed to the same result")
 
 
 @pytest.mark.slow

@@ -257,10 +257,18 @@ class TestImagesThatTheModelWasTrainedOn:
         assert metrics.test.num_examples == trained.metrics.dataset.num_validation == 5
         assert metrics.dataset.num_trained_on == 0
 
-    def test_a_copy_of_the_folder_is_measured_without_its_training_images(self, trained, photos, tmp_path, capfd):
+    def test_a_copy_of_the_folder_is_the_same_data(self, trained, photos, tmp_path):
         shutil.copytree(photos, tmp_path / "copy", copy_function=shutil.copyfile)
         for file in (tmp_path / "copy").rglob("*.png"):
             os.utime(file, (1, 1))
+        metrics = self.measured(trained, tmp_path, dataset=str(tmp_path / "copy"))
+        assert metrics.test.num_examples == 12 and metrics.dataset.num_trained_on == 0
+        assert metrics.split == "test"
+
+    def test_other_data_that_holds_the_same_images_is_measured_without_them(self, trained, photos, tmp_path, capfd):
+        shutil.copytree(photos, tmp_path / "copy")
+        first = next((tmp_path / "copy").rglob("*.png"))
+        first.rename(first.with_name("renamed.png"))
         metrics = self.measured(trained, tmp_path, dataset=str(tmp_path / "copy"))
         assert metrics.test.num_examples == 17 and metrics.dataset.num_left_out == 43
         assert metrics.dataset.splits["test"].kind is SplitKind.UNSEEN

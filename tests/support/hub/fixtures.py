@@ -36,6 +36,16 @@ time.sleep, time.monotonic = sleep, now
 os.environ.update({environment!r})
 """
 
+# Of a process that has imported the client already; a user's has it from HF_ENDPOINT.
+TO_THE_LOOPBACK = """
+import os, huggingface_hub.hf_api, transformers.utils.hub
+from huggingface_hub import constants
+os.environ.update(HF_ENDPOINT={url!r}, HF_TOKEN={token!r}, HF_HUB_OFFLINE="")
+constants.ENDPOINT, constants.HF_HUB_OFFLINE, constants.HF_HUB_DISABLE_XET = {url!r}, False, True
+constants.HUGGINGFACE_CO_URL_TEMPLATE = {url!r} + "/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+huggingface_hub.hf_api.api.endpoint, transformers.utils.hub._hf_api = {url!r}, None
+"""
+
 
 @pytest.fixture(scope="session")
 def server():
@@ -94,7 +104,7 @@ class Line:
 
     def __init__(self, server: LoopbackHub, folder: Path) -> None:
         self.home, self.waits = folder / "huggingface", folder / "waits"
-        warm = "hf_cifar.stages.push, hf_cifar.hub.card, huggingface_hub.repocard, jinja2, pyarrow.dataset"
+        warm = "hf_cifar.stages.push, hf_cifar.hub.card.card, huggingface_hub.repocard, jinja2, pyarrow.dataset"
         self.line = CommandLine(folder, warm, environment(server.url, self.home))
 
     def __call__(self, *arguments, token: str | None = TOKEN, before: str = "") -> Pushed:
