@@ -48,10 +48,14 @@ class Range:
     def __str__(self) -> str:
         words = []
         if self.low is not None:
-            words.append(f"above {self.low:g}" if self.open_low else f"at least {self.low:g}")
+            words.append(f"{'above' if self.open_low else 'at least'} {_plain(self.low)}")
         if self.high is not None:
-            words.append(f"below {self.high:g}" if self.open_high else f"at most {self.high:g}")
+            words.append(f"{'below' if self.open_high else 'at most'} {_plain(self.high)}")
         return " and ".join(words) or "a finite number"
+
+
+def _plain(bound: float) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
 def at_least(low: float, hint: str = "") -> Range:

@@ -95,7 +95,7 @@ class TrainBatches(Sampler[list[int]]):
         return self.total // self.batch_size if self.drop_last else -(-self.total // self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = torch.randperm(self.total, generator=torch.Generator().manual_seed(self.seed + self.epoch))
+        order = torch.randperm(self.total, generator=torch.Generator().manual_seed((self.seed + self.epoch) % 2**64))
         for batch in order.split(self.batch_size)[: len(self)]:
             part = batch.tensor_split(self.processes)[self.rank]
             yield part.tolist() or [~int(batch[0])]

@@ -42,6 +42,7 @@ from hf_cifar.training.probe.probe import Probe, probe_arguments
 from hf_cifar.utils import processes
 from hf_cifar.utils.memory import PeakMemory
 from hf_cifar.utils.progress import say
+from hf_cifar.utils.random_state import seed_of_32_bits
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _run_stage(
     """Run one training stage, save its model and its results, and return its metrics."""
     started, memory = time.perf_counter(), PeakMemory(device)
     config = request.config
-    set_seed(config.seed)
+    set_seed(seed_of_32_bits(config.seed))
     folder = run_folder.stage(stage)
     trained = (_probe if stage == "probe" else _finetune)(request, source, splits, run_folder, folder)
     # The file says how long training took: what follows is measuring.

@@ -26,6 +26,7 @@ from hf_cifar.training.interruption import InterruptionCallback
 from hf_cifar.training.loss import LossMeter, summed_cross_entropy
 from hf_cifar.training.trainer_compat import checkpoint_weights, count_images, make_loader, use_one_gpu
 from hf_cifar.utils import interruption, processes
+from hf_cifar.utils.random_state import seed_of_32_bits
 
 RESERVED = {
     "remove_unused_columns": "it must stay off, or the images never reach their transform",
@@ -240,7 +241,7 @@ def training_arguments(
         **given,
         **FIXED,
         "output_dir": str(folder),
-        "seed": seed,
+        "seed": seed_of_32_bits(seed),
         "data_seed": given.get("data_seed", seed),
     }
     try:

@@ -1,9 +1,14 @@
-"""Random draws by a seed of their own, without a trace in the generators that a run draws from."""
+"""Seeds, and random draws by a seed of their own, without a trace in the generators that a run draws from."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+
+
+def seed_of_32_bits(seed: int) -> int:
+    """Return the seed for numpy's global generator and for transformers, which take no more than 32 bits."""
+    return seed % 2**32
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def test_a_written_configuration_is_read_again(tmp_path):
         ({"probe": {"learning_rates": []}}, "--learning-rates"),
         ({"probe": {"learning_rates": [0.1, float("nan")]}}, "--learning-rates is nan: it must be above 0"),
         ({"model": {"image_size": 4}}, "--image-size is 4"),
-        ({"model": {"image_size": 100_000}}, "--image-size is 100,000: it must be at least 8 and at most 4096"),
+        ({"model": {"image_size": 100_000}}, "--image-size is 100,000: it must be at least 8 and at most 4,096"),
         ({"data": {"max_train_samples": 0}}, "--max-train-samples is 0"),
         ({"data": {"val_fraction": 1.0}}, "--val-fraction is 1.0: it must be above 0 and below 1, such as 0.1"),
         ({"augmentation": {"mixup": float("inf")}}, "mixup is inf"),

@@ -26,7 +26,7 @@ HARMLESS = {
     "a list for the repository": {"status": 200, "body": b"[]"},
     "an error for the repository": {"status": 500, "body": PAGE},
 }
-SLOW = ("an error for a file",)
+SLOW = ("an error for a file", "half a file")
 
 
 @pytest.fixture

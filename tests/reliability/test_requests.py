@@ -85,6 +85,28 @@ def test_a_request_is_refused_before_work_begins(flags, words, command_line, ima
     assert not list(tmp_path.iterdir()), "something was written"
 
 
+EXTREMES = {
+    "the largest seed": (*LPFT, "--seed", 2**64 - 1),
+    "the smallest images": (*LPFT, "--image-size", 8),
+    "one step": (*FINETUNE, "--max-steps", 1),
+    "a batch of a million images": (*FINETUNE, "--train-batch-size", 2**20),
+    "a tenth of an epoch": (*FINETUNE, "--num-train-epochs", 0.1),
+    "warm-up of all steps but one": (*FINETUNE, "--max-steps", 3, "--warmup-steps", 2),
+    "everything at its bound": (
+        *(*FINETUNE, "--random-erasing", 1, "--layer-decay", 1, "--weight-decay", 0, "--max-grad-norm", 0),
+        *("--label-smoothing-factor", 0, "--momentum", 0, "--mixup", 0, "--head-lr", 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_an_extreme_request_is_carried_out(name, command_line, image_folder, tiny_model, tmp_path):
+    flags = ["--dataset", image_folder, "--model", tiny_model, "--output-dir", tmp_path / "run"]
+    flags += ["--feature-cache", tmp_path / "cache"] if "lpft" in EXTREMES[name] else []
+    epochs = [] if {"--max-steps", "--num-train-epochs"} & set(EXTREMES[name]) else ["--num-train-epochs", 1]
+    assert command_line.without_pictures().run(*flags, *epochs, *EXTREMES[name]) == 0, command_line.err
+
+
 FILES = {
     "a list": "- 1\n- 2\n",
     "a number": "7\n",
