@@ -64,7 +64,7 @@ def encoded(cell: dict[str, Any] | None, folders: tuple[Path, ...] | None) -> by
         raise ValueError("the cell is empty")
     if folders is None:
         return Path(path)
-    file = Path(folders[0], path).resolve() if folders else Path(path)
+    file = Path(folders[0], path).resolve()
     if not any(file.is_relative_to(folder.resolve()) for folder in folders):
         raise ValueError("it names a file outside of the dataset")
     return file

@@ -1,7 +1,8 @@
 """Which files are images, by content and by suffix: one definition for training and prediction. Light: no torch."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
 
 # Pillow's formats whose decoders run in this process and hold one picture. Left out are those that start another
@@ -12,6 +13,8 @@ FORMATS = (
 )
 # Pictures that Pillow may not read without a plugin, or not at all: reported rather than silently left out.
 KNOWN_SUFFIXES = frozenset({".heic", ".heif", ".svg", ".avif", ".jxl"})
+MAX_VISITS = 16
+_Folder = tuple[int, int]  # device and inode
 
 
 @cache
@@ -40,33 +43,46 @@ def readable_suffixes() -> frozenset[str]:
 def files_below(folder: str, suffixes: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield the files below a folder in the order of their names, each with what is wrong with it: empty, or a reason.
 
-    Links are followed, and each folder is read once, so that links cannot loop. Hidden files and folders are skipped.
-    A link that leads nowhere, or a folder that cannot be read, is yielded with its reason.
+    Links are followed, but not back into a folder that holds them, and at most `MAX_VISITS` links to the same folder,
+    since folders that link to each other have countless paths. Hidden files and folders are skipped. A
+    link that leads nowhere, or a folder that cannot be read, is yielded with its reason.
 
     Args:
         folder: its path.
         suffixes: of the files, in lower case.
     """
-    yield from _below(folder, suffixes, set())
+    yield from _below(folder, suffixes, frozenset(), Counter())
 
 
-def _below(folder: str, suffixes: Collection[str], visited: set[tuple[int, int]]) -> Iterator[tuple[str, str]]:
+def _below(
+    folder: str, suffixes: Collection[str], above: frozenset[_Folder], visits: "Counter[_Folder]", is_link: bool = False
+) -> Iterator[tuple[str, str]]:
     try:
         state = os.stat(folder)
         with os.scandir(folder) as entries:
-            shown = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+            shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
         yield folder, error.strerror or str(error)
         return
-    if (state.st_dev, state.st_ino) in visited:
+    own = state.st_dev, state.st_ino
+    visits[own] += is_link
+    if own in above or (is_link and visits[own] > MAX_VISITS):
         return
-    visited.add((state.st_dev, state.st_ino))
-    for name in shown:
-        path = os.path.join(folder, name)
-        if os.path.isdir(path):
-            yield from _below(path, suffixes, visited)
-        elif os.path.splitext(name)[1].lower() in suffixes:
-            if os.path.isfile(path):
+    above |= {own}
+    for entry in shown:
+        path = os.path.join(folder, entry.name)
+        if _is(entry, os.DirEntry.is_dir):
+            yield from _below(path, suffixes, above, visits, entry.is_symlink())
+        elif os.path.splitext(entry.name)[1].lower() in suffixes:
+            if _is(entry, os.DirEntry.is_file):
                 yield path, ""
-            elif os.path.islink(path) and not os.path.exists(path):
+            elif entry.is_symlink() and not os.path.exists(path):
                 yield path, "a link that leads nowhere"
+
+
+def _is(entry: "os.DirEntry[str]", kind: "Callable[[os.DirEntry[str]], bool]") -> bool:
+    """Return whether an entry is of a kind; a link that leads to itself is of none."""
+    try:
+        return kind(entry)
+    except OSError:
+        return False

@@ -29,11 +29,12 @@ def read_folder(folder: Path) -> tuple[dict[str, datasets.Dataset], dict[str, li
         InputError: no images, a file that names no split beside files that do, an image outside a class's folder, or
             Parquet files that cannot be read.
     """
-    parquet = [path for path, fault in _files(folder, {PARQUET}) if not fault]
+    found = _files(folder, image_suffixes() | {PARQUET})
+    parquet = [path for path, fault in found if path.suffix.lower() == PARQUET and not fault]
     if parquet:
         files = _by_split(parquet, folder, _split_of_parquet)
         return {split: _parquet(paths, split) for split, paths in files.items()}, files
-    files = _by_split(_images(folder), folder, _split_of_image)
+    files = _by_split(_readable(found, folder), folder, _split_of_image)
     if not files:
         raise InputError(f"--dataset {folder} holds no images: neither Parquet files nor train/CLASS/*.png")
     return {split: _image_folder(paths, folder) for split, paths in files.items()}, files
@@ -108,10 +109,10 @@ def _class_of(path: Path, folder: Path) -> str:
     return parts[0]
 
 
-def _images(folder: Path) -> list[Path]:
+def _readable(found: Sequence[tuple[Path, str]], folder: Path) -> list[Path]:
     """Return the image files that can be read, and report those that cannot."""
     readable, left_out = [], []
-    for path, fault in _files(folder, image_suffixes()):
+    for path, fault in found:
         reason = fault or ("" if path.suffix.lower() in readable_suffixes() else f"{path.suffix.lower()} files")
         if reason:
             left_out.append((path, reason))

@@ -35,7 +35,7 @@ def find_images(sources: Iterable[str]) -> Iterator[ImagePath]:
         sources: any of
             a file of any name;
             a folder: the image files below it in the order of their names, without hidden ones; links are followed,
-            each folder once;
+            but not back into a folder that holds them;
             a glob such as "photos/**/*.jpg" (`**`: any folders), sorted; a folder that matches stands for its images,
             and a file must be an image or have a suffix that the glob spells out;
             a .txt file with a file, folder, glob or URL on each line; blank lines and lines that begin with # are

@@ -92,6 +92,10 @@ def test_the_folder_of_a_class_may_be_a_link(tmp_path):
         (tmp_path / "data" / "train" / name).symlink_to(elsewhere / name)
     (tmp_path / "data" / "train" / "green" / "circle").symlink_to(tmp_path / "data")
     assert read_folder(tmp_path / "data")[0]["train"]["label"] == ["green"] * 2 + ["red"] * 2
+    (tmp_path / "data" / "test").mkdir()
+    for name in ("red", "green"):
+        (tmp_path / "data" / "test" / name).symlink_to(elsewhere / name)
+    assert len(read_folder(tmp_path / "data")[0]["test"]) == 4, "two links may lead to one folder"
 
 
 def test_a_name_that_is_no_text_is_refused(tmp_path):

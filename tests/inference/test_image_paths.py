@@ -110,6 +110,17 @@ def test_links_that_lead_nowhere_or_in_a_circle_are_reported_and_the_others_go_o
     assert found and not any(found.values())
 
 
+def test_folders_that_all_link_to_each_other_are_read_in_time(here):
+    """Ten of them have millions of paths without a circle."""
+    for one in range(10):
+        (here / "web" / str(one)).mkdir(parents=True)
+        (here / "web" / str(one) / "x.png").touch()
+        for other in range(10):
+            os.symlink(here / "web" / str(other), here / "web" / str(one) / f"to-{other}")
+    found = paths("web")
+    assert {path.split("/")[1] for path in found} == set("0123456789") and len(found) < 1_000
+
+
 def test_what_was_asked_for_and_is_not_there_has_a_fault(here):
     (here / "list.txt").write_text("# nothing\n")
     os.mkfifo("pipe.png")
