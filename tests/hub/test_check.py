@@ -75,6 +75,7 @@ def test_another_processor_is_found_out_by_the_scores(stage):
         check_predictions(folder, examples, stage / "model")
 
 
+@pytest.mark.slow
 def test_a_model_without_examples_is_compared_on_noise(tmp_path):
     model = tiny_resnet(3)
     model.config.id2label, model.config.label2id = {0: "a", 1: "b", 2: "c"}, {"a": 0, "b": 1, "c": 2}

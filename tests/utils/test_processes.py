@@ -86,6 +86,7 @@ def test_two_processes_end_in_the_metrics_of_one(same_run, command_line, tmp_pat
     assert summary["accuracy"] == ours["test"]["accuracy"] and summary["num_test"] == 17
 
 
+@pytest.mark.slow
 def test_two_processes_evaluate_as_one_does(flags, command_line, tmp_path):
     """Each image is predicted once, and one process writes."""
     assert command_line.run(*flags, "--max-eval-samples", 17) == 0, command_line.err
