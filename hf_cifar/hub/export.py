@@ -15,12 +15,13 @@ from hf_cifar.hub.examples import read_examples
 from hf_cifar.hub.export_state import ExportState, files_digest, text_digest
 from hf_cifar.hub.local_paths import without_paths
 from hf_cifar.run.stage_folder import METRICS_FILE, RUN_FILE, StageFolder
-from hf_cifar.utils.files import folder_aside, write_json, write_text
+from hf_cifar.utils.files import folder_aside, remove_leftovers, write_json, write_text
 from hf_cifar.utils.formatting import file_size
 from hf_cifar.utils.progress import say
 
 CARD = "README.md"
 MODEL_FILES = ("*.json", "*.safetensors")
+LEFTOVER_AGE = 3600.0  # seconds; another export of the same model takes less
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,8 @@ def export(trained: Trained, hub: HubConfig, trust_earlier_check: bool = False) 
     """
     target, state = trained.export, ExportState.read(trained.export)
     before = trained.card
+    if target.parent.is_dir():
+        remove_leftovers(target.parent, target.name, age=LEFTOVER_AGE)
     with folder_aside(target) as aside:
         _write_model(aside, trained)
         _write_card(aside, trained, hub, before)

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,13 +112,17 @@ def folder_aside(path: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Path, name: str = "", age: float = 0.0) -> None:
     """Remove what a writer that was killed has left in a folder: hidden files and folders that it wrote aside.
 
-    Only for a folder in which nobody else writes now.
+    Args:
+        folder: in which nobody else writes now, unless `age` is longer than a write takes.
+        name: of what was written; everything by default.
+        age: seconds since the last change of what is removed.
     """
     for path in folder.iterdir():
-        if _LEFTOVER.fullmatch(path.name):
+        is_leftover = _LEFTOVER.fullmatch(path.name) and path.name.startswith(f".{name}." if name else ".")
+        if is_leftover and time.time() - path.lstat().st_mtime >= age:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:

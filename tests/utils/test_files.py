@@ -5,7 +5,15 @@ import stat
 
 import pytest
 
-from hf_cifar.utils.files import folder_aside, from_csv_text, write_aside, write_csv, write_json, write_text
+from hf_cifar.utils.files import (
+    folder_aside,
+    from_csv_text,
+    remove_leftovers,
+    write_aside,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -69,3 +77,13 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
         raise RuntimeError
     assert os.listdir(tmp_path / "model") == ["two"]
     assert os.listdir(tmp_path) == ["model"]
+
+
+def test_leftovers_of_a_killed_writer_are_removed_by_name_and_age(tmp_path):
+    for name in (".export.0123abcd", ".export.4567abcd", ".other.0123abcd", ".hidden"):
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / ".export.0123abcd", (1, 1))
+    remove_leftovers(tmp_path, "export", age=3600)
+    assert sorted(os.listdir(tmp_path)) == [".export.4567abcd", ".hidden", ".other.0123abcd"]
+    remove_leftovers(tmp_path)
+    assert os.listdir(tmp_path) == [".hidden"]
