@@ -1,5 +1,9 @@
 """A Hub whose answers are not what they should be, where a model is loaded from it: one line, and no traceback."""
 
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import ClassVar
+
 import pytest
 from support.hub.fixtures import TO_THE_LOOPBACK, TOKEN
 from support.hub.store import File
@@ -59,6 +63,36 @@ def test_an_answer_that_is_none(name, predict, hub, tiny_model):
     hub.fail(endpoint, **fault)
     line = predict(name, {path.name: path.read_bytes() for path in tiny_model.iterdir()})
     assert line.startswith("error: alice/") and len(line) < 600
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Another server, which writes down who asks."""
+
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append((self.command, self.headers.get("Authorization")))
+        self.send_response(404)
+        self.end_headers()
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_token_goes_to_no_other_server(predict, hub, tiny_model):
+    Elsewhere.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        # "localhost" is another name than that of the Hub, 127.0.0.1.
+        where = {"Location": f"http://localhost:{server.server_port}/x", "X-Repo-Commit": "0" * 40}
+        linked = {"X-Linked-Etag": '"abc"', "X-Linked-Size": "9", "ETag": '"abc"'}
+        hub.fail("resolve", status=302, headers={**where, **linked}, body=b"")
+        predict("a redirect", {path.name: path.read_bytes() for path in tiny_model.iterdir()})
+        server.shutdown()
+    assert any(asked.token == TOKEN for asked in hub.asked), "the Hub itself gets it"
+    assert Elsewhere.asked and all(token is None for _, token in Elsewhere.asked)
 
 
 @pytest.mark.parametrize("name", HARMLESS)

@@ -25,6 +25,11 @@ def case(said: str = ""):
     return register
 
 
+def command(marker: Path) -> bytes:
+    """A pickle that makes a file when it is loaded."""
+    return f"cos\nsystem\n(S'touch {marker}'\ntR.".encode()
+
+
 def set_config(folder: Path, **values) -> None:
     file = folder / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
@@ -120,7 +125,7 @@ def no_weights(folder):
 @case()
 def a_pickle_for_weights(folder):
     (folder / "model.safetensors").unlink()
-    (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
+    (folder / "pytorch_model.bin").write_bytes(command(folder.parent / "pwned"))
 
 
 @case("image processor")
@@ -154,3 +159,12 @@ def test_a_model_is_refused_in_one_line(name, command_line, tiny_model, image_fo
     assert all(text.startswith("data: ") for text in before), before
     assert line.startswith("error: ") and said in line and len(line) < 1_000
     assert not (tmp_path / "run").exists() and not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin"])
+def test_a_pickle_given_as_weights_does_not_run(suffix, command_line, image_folder, tmp_path):
+    (tmp_path / f"x{suffix}").write_bytes(command(tmp_path / "pwned"))
+    flags = ["--stage", "probe", "--dataset", image_folder, "--output-dir", tmp_path / "run", "--model", "resnet18"]
+    assert command_line.run(*flags, "--weights", tmp_path / f"x{suffix}") == 2, command_line.err
+    assert "cannot be read as weights" in command_line.err.splitlines()[-1]
+    assert not (tmp_path / "pwned").exists()

@@ -49,7 +49,9 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(self.command, parts.query, self.headers, token, self._body())
         if fault is not None and fault.status is not None:
             answer = refused(Refusal(fault.status, fault.message, fault.code), fault.headers)
-            return self._send(answer if fault.body is None else Answer(fault.body, fault.status))
+            return self._send(
+                answer if fault.body is None else Answer(fault.body, fault.status, tuple(fault.headers.items()))
+            )
         try:
             with hub.lock:
                 answer = Endpoints(hub.store, hub.url, request).answer(endpoint, values)
