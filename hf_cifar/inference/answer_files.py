@@ -28,7 +28,8 @@ def check_output(name: str | None, overwrite: bool) -> str:
         overwrite: replace an existing file.
 
     Raises:
-        InputError: the suffix is none of these, the file exists, or its folder is not writable.
+        InputError: the suffix is none of these, the file exists, or its folder cannot be made.
+        PermissionError: its folder is read-only.
     """
     name = DEFAULT_OUTPUT if name is None else name
     if name == STANDARD_OUTPUT:

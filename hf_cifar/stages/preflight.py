@@ -17,8 +17,9 @@ def check(request: Request) -> None:
     """Refuse within seconds what cannot work; switch to cached files where the Hub does not respond.
 
     Raises:
-        InputError: a folder that cannot be written, something that is neither cached nor within reach, or a push that
+        InputError: a folder that cannot be made, something that is neither cached nor within reach, or a push that
             the token has no right to.
+        PermissionError: a folder is read-only.
         HubError: a push is asked for, and the Hub cannot be reached.
     """
     config = request.config

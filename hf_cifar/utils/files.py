@@ -1,6 +1,7 @@
 """Write files and folders atomically: to a temporary name first, then renamed."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -31,20 +32,21 @@ def path_aside(path: Path) -> Path:
 
 
 def refuse_unwritable(option: str, folder: Path) -> None:
-    """Refuse a folder in which nothing can be written, or that cannot be made.
+    """Refuse a folder that cannot be made, or in which nothing can be written.
 
     Args:
         option: that names it.
         folder: it need not exist.
 
     Raises:
-        InputError: it, or the first folder above it that exists, is not writable.
+        InputError: something on its path is no folder.
+        PermissionError: it, or the first folder above it that exists, is not writable.
     """
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
     if not existing.is_dir():
         raise InputError(f"{option} {folder}: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"{option} {folder}: {existing} is not writable")
+        raise PermissionError(errno.EACCES, "no permission, or a read-only file system", str(existing))
 
 
 def write_aside(path: Path, write: Callable[[Path], object]) -> None:

@@ -45,3 +45,19 @@ def test_a_write_that_fails_is_one_line_and_the_run_goes_on(size, expected, comm
     assert outcome(tmp_path / "run") == whole
     leftovers = [file.name for file in tmp_path.rglob(".*") if file.name not in (".lock", ".lock-holder")]
     assert not leftovers
+
+
+@pytest.mark.parametrize("option", ["--output-dir", "--feature-cache"])
+def test_a_read_only_folder_is_one_line_before_any_work(option, expected, command_line, tmp_path):
+    """As whoever runs the tests may write everywhere, the answer of the system is made up."""
+    flags, _ = expected
+    places = {"--output-dir": tmp_path / "run", "--feature-cache": tmp_path / "cache"}
+    read_only = tmp_path / "read-only"
+    read_only.mkdir()
+    places[option] = read_only / "x"
+    before = f"import os; ask = os.access; os.access = lambda path, *a, **k: str(path) != {str(read_only)!r}"
+    there = [item for pair in places.items() for item in pair]
+    assert command_line.run(*flags, *there, before=before) == 1
+    line = f"error: cannot write {read_only}: no permission, or a read-only file system"
+    assert command_line.err.splitlines() == [line]
+    assert [path.name for path in tmp_path.iterdir()] == ["read-only"]
