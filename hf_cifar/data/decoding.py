@@ -51,8 +51,8 @@ def encoded(cell: dict[str, Any] | None, folders: tuple[Path, ...] | None) -> by
 
     Args:
         cell: `bytes` and `path`, as `datasets.Image(decode=False)` gives them.
-        folders: where a named file must lie, since whoever wrote the dataset chose the name; a relative name is in the
-            first of them. None where this package listed the files itself.
+        folders: without links, where a named file must lie, since whoever wrote the dataset chose the name; a relative
+            name is in the first of them. None where this package listed the files itself.
 
     Raises:
         ValueError: there is none, or the file lies elsewhere.
@@ -65,7 +65,7 @@ def encoded(cell: dict[str, Any] | None, folders: tuple[Path, ...] | None) -> by
     if folders is None:
         return Path(path)
     file = Path(folders[0], path).resolve()
-    if not any(file.is_relative_to(folder.resolve()) for folder in folders):
+    if not any(file.is_relative_to(folder) for folder in folders):
         raise ValueError("it names a file outside of the dataset")
     return file
 

@@ -35,7 +35,7 @@ class LabeledImages:
         index: int64 [n], the rows of the split that these are, in order.
         fingerprint: changes when the content of the split changes.
         part: the run's use of them, train, validation or test; empty before the splits are made.
-        folders: where files that rows name must lie; None where this package listed the files itself.
+        folders: without links, where files that rows name must lie; None where this package listed the files itself.
     """
 
     name: str

@@ -81,16 +81,14 @@ def _split_of_image(path: Path) -> str | None:
 def _parquet(paths: list[Path], split: str) -> datasets.Dataset:
     try:
         # Empty files among others are nothing wrong, but `datasets` refuses them.
-        paths = [path for path in paths if pq.read_metadata(path).num_rows] or paths[:1]
-        if not pq.read_metadata(paths[0]).num_rows:
-            raise InputError(f"{split} has no rows: remove {paths[0]}, or fill it")
-        return datasets.load_dataset("parquet", data_files={split: [str(path) for path in paths]}, split=split)
-    except InputError:
-        raise
+        filled = [str(path) for path in paths if pq.read_metadata(path).num_rows]
+        if filled:
+            return datasets.load_dataset("parquet", data_files={split: filled}, split=split)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         cause = " ".join(str(error.__cause__ or error).split())[:200]
         more = f" or one of the {len(paths) - 1} other files of {split}" if len(paths) > 1 else ""
         raise InputError(f"{paths[0]}{more} cannot be read as Parquet ({cause})") from error
+    raise InputError(f"{split} has no rows: remove {paths[0]}, or fill it")
 
 
 def _image_folder(paths: list[Path], folder: Path) -> datasets.Dataset:

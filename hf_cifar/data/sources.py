@@ -68,11 +68,11 @@ def load_source(config: DataConfig, for_training: bool = True) -> Source:
     elif location.kind == "folder":
         folder = Path(location.name)
         name, (tables, files) = folder.resolve().name, read_folder(folder)
-        folders = (folder,) if is_parquet(files) else None
+        folders = (folder.resolve(),) if is_parquet(files) else None
         digests = {split: _digest(_described(paths, folder)) for split, paths in files.items()}
     else:
         name, tables = location.name, _hub(location, config)
-        revision, folders = _revision(tables), tuple(map(Path, HUB_FOLDERS))
+        revision, folders = _revision(tables), tuple(Path(place).resolve() for place in HUB_FOLDERS)
         digests = {split: _digest([name, revision, config.dataset_config, split]) for split in tables}
     if for_training and "train" not in tables:
         raise InputError(f"--dataset {config.dataset} has no train split, only {', '.join(tables)}")
