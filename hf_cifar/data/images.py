@@ -89,6 +89,14 @@ class LabeledImages:
                 ) from error
         return images
 
+    def pixels(self, positions: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """Return the images at some positions, uint8 [height, width, 3] each.
+
+        Raises:
+            CorruptImageError: one of them cannot be read.
+        """
+        return [np.asarray(image) for image in self.decode(positions)]
+
     def where(self, row: int, cell: dict[str, Any] | None = None) -> str:
         """Return the name of a row for messages: its number in the split, and its file if it has one."""
         cell = cell if cell is not None else self.rows[row]["image"]

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from hf_cifar.data.augmentation import Mixing
 from hf_cifar.data.images import CorruptImageError, LabeledImages
 from hf_cifar.data.transforms import Transform
 
@@ -24,20 +23,25 @@ PADDING_LABEL = -100  # what `cross_entropy` and `Trainer` leave out
 class ImageDataset(Dataset):
     """The network's inputs with their labels, a batch at a time.
 
-    `__getitems__` returns one finished batch, so that the processor works on all its images at once; the collator has
-    nothing left to do (`as_is`).
+    `__getitems__` returns one batch, so that everything works on all its images at once; the collator has nothing left
+    to do (`as_is`).
 
     Args:
         images: with their labels.
         transform: images to tensors.
-        mixing: MixUp and CutMix over each batch.
+        finished: return what the network takes; otherwise what `Transform.finish` takes, to be called on the device.
     """
 
-    def __init__(self, images: LabeledImages, transform: Transform, mixing: Mixing | None = None) -> None:
+    def __init__(self, images: LabeledImages, transform: Transform, *, finished: bool = True) -> None:
         self.images = images
         self.transform = transform
-        self.mixing = mixing
+        self.finished = finished
         self.labels = torch.from_numpy(images.targets)
+
+    @property
+    def mixes(self) -> bool:
+        """Return whether a batch needs an image in front of it, to be mixed with its first one."""
+        return self.transform.augmentation.mixing is not None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -46,19 +50,17 @@ class ImageDataset(Dataset):
         batch = self.__getitems__([index])
         return {name: values[0] for name, values in batch.items()}
 
-    def __getitems__(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """Return a batch: `pixel_values` float32 [n, 3, height, width] and `labels` int64 [n].
 
-        With mixing also `targets` float32 [n, classes], the target distributions.
+        With mixing also `targets` float32 [n, classes], the target distributions, and the indices are n + 1.
         """
         chosen, labels = take(indices, self.labels)
-        rows = self.images.index[chosen].tolist()
-        batch = {"pixel_values": self.transform(self.images.decode(chosen), rows), "labels": labels}
-        if self.mixing is not None:
-            batch["pixel_values"], batch["targets"] = self.mixing(
-                batch["pixel_values"], labels, rows, self.transform.epoch
-            )
-        return batch
+        batch = self.transform.prepare(self.images.pixels(chosen), self.images.index[chosen])
+        if self.mixes:
+            batch["partner"], labels = labels[:1], labels[1:]
+        batch["labels"] = labels
+        return self.transform.finish(batch) if self.finished else batch
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch that the augmentation draws for."""
@@ -78,10 +80,19 @@ class TrainBatches(Sampler[list[int]]):
         seed: of the order.
         rank, processes: which process this is, of how many.
         drop_last: leave out a last batch that is not full.
+        with_previous: put the image before its part in the epoch's order in front of each; the last one of the epoch is
+            before the first.
     """
 
     def __init__(
-        self, total: int, batch_size: int, seed: int, rank: int = 0, processes: int = 1, drop_last: bool = False
+        self,
+        total: int,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        processes: int = 1,
+        drop_last: bool = False,
+        with_previous: bool = False,
     ) -> None:
         self.total = total
         self.batch_size = batch_size
@@ -89,6 +100,7 @@ class TrainBatches(Sampler[list[int]]):
         self.rank = rank
         self.processes = processes
         self.drop_last = drop_last and total >= batch_size
+        self.with_previous = with_previous
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -96,9 +108,11 @@ class TrainBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         order = torch.randperm(self.total, generator=torch.Generator().manual_seed((self.seed + self.epoch) % 2**64))
-        for batch in order.split(self.batch_size)[: len(self)]:
+        for number, batch in enumerate(order.split(self.batch_size)[: len(self)]):
             part = batch.tensor_split(self.processes)[self.rank]
-            yield part.tolist() or [~int(batch[0])]
+            first = number * self.batch_size + sum(map(len, batch.tensor_split(self.processes)[: self.rank]))
+            previous = [int(order[first - 1])] if self.with_previous else []
+            yield previous + (part.tolist() or [~int(batch[0])])
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch whose order the next pass has."""

@@ -1,17 +1,21 @@
 """From images to the network's input: the image processor, and augmentation in front of it for training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torchvision.transforms import v2
 
-from hf_cifar.data.augmentation import augmentation_for, drawn_by
+from hf_cifar.data.augmentation.augmentation import Augmentation
+from hf_cifar.data.augmentation.draws import Draws
+from hf_cifar.data.batch_processor import BatchProcessor
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.splits import stratified_choice
 
+# Of PIL, or uint8 [height, width, 3].
+Picture = Image.Image | np.ndarray
 CIFAR10 = "uoft-cs/cifar10"
 # Over all pixels of CIFAR-10's 50,000 training images.
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
@@ -20,25 +24,22 @@ STATISTICS_IMAGES = 5_000
 
 
 class Transform:
-    """Maps images to the network's input.
+    """Maps images to the network's input, in two steps that may happen in different places.
 
-    Without augmentation it calls the saved image processor itself, as `pipeline` does; nothing of it is rebuilt.
+    `prepare` collects decoded pixels and draws what augmentation does to them: on the CPU, in a loader's worker.
+    `finish` augments them, calls the saved image processor and mixes: there too, or on an accelerator, which then gets
+    a byte for each pixel instead of four. Without augmentation the pixels are those of the processor itself, as
+    `pipeline` has them; nothing of it is rebuilt.
 
     Args:
         processor: a `transformers` image processor.
-        augmentation: applied before the processor, to uint8 tensors [3, height, width].
-        random_erasing: probability that a rectangle of the processor's tensor is set to 0, the mean colour.
-        seed: with the epoch and the image's row it determines every random draw, however many workers there are and
-            wherever training was resumed.
+        augmentation: of training images; default: none.
     """
 
-    def __init__(
-        self, processor: Any, augmentation: str = "none", seed: int = 0, *, random_erasing: float = 0.0
-    ) -> None:
+    def __init__(self, processor: Any, augmentation: Augmentation | None = None) -> None:
         self.processor = processor
-        self.augmentation = augmentation
-        self.erase = v2.RandomErasing(random_erasing) if random_erasing else None
-        self.seed = seed
+        self.augmentation = augmentation or Augmentation()
+        self._process = BatchProcessor(processor)
         # In shared memory, so that the workers of a loader that outlive an epoch see the next one.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
@@ -52,24 +53,71 @@ class Transform:
         """Set the epoch that the augmentation draws for."""
         self._epoch.fill_(epoch)
 
-    def __call__(self, images: Sequence[Image.Image], rows: Sequence[int]) -> torch.Tensor:
-        """Return the network's input for RGB images, float32 [n, 3, height, width].
+    def __call__(self, images: Sequence[Picture], rows: Sequence[int]) -> torch.Tensor:
+        """Return the network's input for RGB images, without mixing, float32 [n, 3, height, width].
 
         Args:
             images: n of any sizes.
             rows: of the images in their split, n; they select the draws of the augmentation.
         """
-        tensors = [v2.functional.pil_to_tensor(image) for image in images]
-        if self.augmentation != "none":
-            for index, row in enumerate(rows):
-                augment = augmentation_for(self.augmentation, *tensors[index].shape[-2:])
-                with drawn_by(self.seed, self.epoch, row):
-                    tensors[index] = augment(tensors[index])
-        pixels: torch.Tensor = self.processor(images=tensors, return_tensors="pt")["pixel_values"]
-        if self.erase is not None:
-            for index, row in enumerate(rows):
-                with drawn_by(self.seed, self.epoch, row, 1):
-                    pixels[index] = self.erase(pixels[index])
+        return self._pixels(self.prepare(images, rows))
+
+    def prepare(self, images: Sequence[Picture], rows: Sequence[int] | np.ndarray) -> dict[str, Any]:
+        """Return decoded images, in groups of one size, and what augmentation does to them.
+
+        Args:
+            images: RGB, n of any sizes.
+            rows: of the images in their split, n.
+
+        Returns:
+            `images`, uint8 [k, 3, height, width] for each group; `drawn` for each group; `order`, int64 [n], the place
+            of each image in the groups one after another, None for one group; and, where they are used, the draws of
+            `erasing` and of `mixing`.
+        """
+        arrays = [np.asarray(image) for image in images]
+        sizes: dict[tuple[int, ...], list[int]] = {}
+        for place, array in enumerate(arrays):
+            sizes.setdefault(array.shape, []).append(place)
+        rows = np.asarray(rows, dtype=np.int64)
+        draws = Draws(self.augmentation.seed, self.epoch, rows)
+        batch: dict[str, Any] = {"images": [], "drawn": [], "order": None}
+        for (height, width, _), places in sizes.items():
+            stacked = torch.from_numpy(np.stack([arrays[place] for place in places]))
+            # Channels first only in name: resizing is faster in the order of decoded images.
+            batch["images"].append(stacked.permute(0, 3, 1, 2))
+            group = draws if len(sizes) == 1 else replace(draws, rows=rows[places])
+            batch["drawn"].append(self.augmentation.draw(group, height, width))
+        if len(sizes) > 1:
+            batch["order"] = torch.from_numpy(np.argsort(np.concatenate(list(sizes.values()))))
+        if self.augmentation.erasing is not None:
+            batch["erasing"] = self.augmentation.erasing.draw(draws)
+        if self.augmentation.mixing is not None:
+            # The first image is only the partner of the second.
+            batch["mixing"] = self.augmentation.mixing.draw(replace(draws, rows=rows[1:]))
+        return batch
+
+    def finish(self, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """Return what the network and its loss take: `pixel_values`, `labels`, and, where images are mixed, `targets`.
+
+        Args:
+            batch: of `prepare`, with `labels` int64 [n]; with mixing also `partner`, int64 [1], the label of the image
+                in front of them. On any device.
+        """
+        pixels, labels = self._pixels(batch), batch["labels"]
+        if "mixing" not in batch:
+            return {"pixel_values": pixels, "labels": labels}
+        assert self.augmentation.mixing is not None
+        everything = torch.cat([batch["partner"], labels])
+        mixed, targets = self.augmentation.mixing.apply(pixels, everything, batch["mixing"])
+        return {"pixel_values": mixed, "labels": labels, "targets": targets}
+
+    def _pixels(self, batch: Mapping[str, Any]) -> torch.Tensor:
+        groups = zip(batch["images"], batch["drawn"], strict=True)
+        parts = [self._process(self.augmentation.apply(images, drawn)) for images, drawn in groups]
+        pixels = parts[0] if batch["order"] is None else torch.cat(parts)[batch["order"]]
+        if "erasing" in batch:
+            assert self.augmentation.erasing is not None
+            pixels = self.augmentation.erasing.apply(pixels, batch["erasing"])
         return pixels
 
 

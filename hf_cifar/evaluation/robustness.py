@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.loader import default_workers, in_order
-from hf_cifar.data.transforms import Transform
+from hf_cifar.data.transforms import Picture, Transform
 from hf_cifar.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corruptions_of
 from hf_cifar.run.stage_metrics import Robustness
 from hf_cifar.utils import processes
@@ -28,17 +28,22 @@ class CorruptingTransform(Transform):
     # The clean image, and its corruptions.
     VARIANTS = 1 + len(CORRUPTIONS) * len(SEVERITIES)
 
-    def __call__(self, images: Sequence[Image.Image], numbers: Sequence[int]) -> torch.Tensor:
-        """Return float32 [n * VARIANTS, 3, height, width], all variants of the first image first.
+    def __init__(self, processor: Any, seed: int) -> None:
+        super().__init__(processor)
+        self.seed = seed
+
+    def prepare(self, images: Sequence[Picture], rows: Sequence[int] | np.ndarray) -> dict[str, Any]:
+        """Return all variants of each image, those of the first image first, as `Transform.prepare` does.
 
         Args:
-            images: RGB, of any size.
-            numbers: for each image its row in the split.
+            images: RGB, n of any sizes.
+            rows: of the images in their split, n.
         """
-        variants = []
-        for image, row in zip(images, numbers, strict=True):
-            variants += [image, *corruptions_of(image, self.seed, row)]
-        return super().__call__(variants, [row for row in numbers for _ in range(self.VARIANTS)])
+        variants: list[Picture] = []
+        for image, row in zip(images, rows, strict=True):
+            picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+            variants += [picture, *corruptions_of(picture, self.seed, int(row))]
+        return super().prepare(variants, np.repeat(rows, self.VARIANTS))
 
 
 @torch.inference_mode()
@@ -72,7 +77,7 @@ def measure_robustness(
     share = np.array(processes.share(len(images)), dtype=np.int64)
     labels = torch.from_numpy((images.targets if targets is None else targets)[share])
     correct = np.zeros((len(share), CorruptingTransform.VARIANTS), dtype=bool)
-    batches = in_order(images.select(share), CorruptingTransform(processor, seed=seed), 1, workers)
+    batches = in_order(images.select(share), CorruptingTransform(processor, seed), 1, workers)
     with progress(None, "predicting corrupted images", "image", total=correct.size) as bar:
         for position, pixels in enumerate(batches):
             predictions = model(pixels.to(device, non_blocking=True)).logits.argmax(dim=1).cpu()

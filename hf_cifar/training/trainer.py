@@ -163,6 +163,7 @@ class StageTrainer(Trainer):
             rank=processes.rank(),
             processes=processes.count(),
             drop_last=args.dataloader_drop_last,
+            with_previous=getattr(self.train_dataset, "mixes", False),
         )
         self.steps_per_epoch = max(1, -(-len(batches) // args.gradient_accumulation_steps))
         return make_loader(self.train_dataset, args, batches)

@@ -11,6 +11,7 @@ from support.models import processor
 from torch.utils.data import DataLoader
 
 from hf_cifar.config.parts import DataConfig
+from hf_cifar.data.augmentation.augmentation import Augmentation
 from hf_cifar.data.images import CorruptImageError
 from hf_cifar.data.loader import ImageDataset, as_is, image_loader, in_order
 from hf_cifar.data.sources import load_source
@@ -31,7 +32,7 @@ def test_augmented_batches_do_not_depend_on_the_workers(image_folder):
     images = load_source(DataConfig(dataset=str(image_folder))).splits["train"]
 
     def epoch(workers: int) -> torch.Tensor:
-        dataset = ImageDataset(images, Transform(processor(24), "standard", seed=4))
+        dataset = ImageDataset(images, Transform(processor(24), Augmentation("standard", seed=4)))
         dataset.set_epoch(3)
         return torch.cat([b["pixel_values"] for b in DataLoader(dataset, 8, collate_fn=as_is, num_workers=workers)])
 

@@ -8,6 +8,7 @@ from support.models import processor
 from transformers import AutoImageProcessor, CLIPImageProcessor, ConvNextImageProcessor
 
 from hf_cifar.config.parts import DataConfig
+from hf_cifar.data.augmentation.augmentation import Augmentation
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import load_source
 from hf_cifar.data.transforms import Transform, dataset_statistics
@@ -41,7 +42,7 @@ def test_evaluation_is_the_same_in_every_epoch_and_order():
 
 def test_augmentation_draws_by_seed_epoch_and_image_alone():
     images = photographs()[:2] * 8
-    transform = Transform(processor(32), "standard", seed=1)
+    transform = Transform(processor(32), Augmentation("standard", seed=1))
     torch.manual_seed(0)
     first = transform(images, range(16))
     torch.rand(100)
@@ -49,7 +50,7 @@ def test_augmentation_draws_by_seed_epoch_and_image_alone():
     assert torch.equal(transform(images[8:], range(8, 16)), first[8:]), "the batch must not matter"
     transform.epoch = 1
     assert not torch.equal(transform(images, range(16)), first)
-    assert not torch.equal(Transform(processor(32), "standard", seed=2)(images, range(16)), first)
+    assert not torch.equal(Transform(processor(32), Augmentation("standard", seed=2))(images, range(16)), first)
     plain = Transform(processor(32))(images, range(16))
     assert not torch.equal(first, plain)
 
@@ -58,7 +59,7 @@ def test_augmentation_does_not_disturb_the_generator():
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    Transform(processor(32), "standard")(photographs(), range(6))
+    Transform(processor(32), Augmentation("standard"))(photographs(), range(6))
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -68,7 +69,7 @@ def test_standard_shifts_by_four_of_32_pixels_and_flips():
     plain = fit_processor(processor(32), None, ([0.0, 0.0, 0.0], [1.0, 1.0, 1.0]))
     places = set()
     for epoch in range(400):
-        transform = Transform(plain, "standard")
+        transform = Transform(plain, Augmentation("standard"))
         transform.epoch = epoch
         (row, column), *rest = (transform([Image.fromarray(grid)], [0])[0, 0] > 0.5).nonzero().tolist()
         assert not rest

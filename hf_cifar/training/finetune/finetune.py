@@ -11,7 +11,7 @@ import numpy as np
 from transformers import EvalPrediction, PreTrainedModel, TrainerCallback, TrainerState
 
 from hf_cifar.config.run_config import RunConfig
-from hf_cifar.data.augmentation import Mixing
+from hf_cifar.data.augmentation.augmentation import augmentation_of
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.loader import ImageDataset
 from hf_cifar.data.transforms import Transform
@@ -123,14 +123,8 @@ class Finetune:
     @cached_property
     def training_images(self) -> ImageDataset:
         """Return the training images with their augmentation, as the network sees them."""
-        augmentation, seed = self.config.augmentation, self.config.seed
-        transform = Transform(
-            self.processor, self.config.augment("finetune"), seed, random_erasing=augmentation.random_erasing
-        )
-        mixing = None
-        if augmentation.mixup or augmentation.cutmix:
-            mixing = Mixing(augmentation.mixup, augmentation.cutmix, len(self.label_names), seed)
-        return ImageDataset(self.train, transform, mixing)
+        transform = Transform(self.processor, augmentation_of(self.config, "finetune", len(self.label_names)))
+        return ImageDataset(self.train, transform)
 
     def run(self, resume: bool) -> FinetuneResult:
         """Train, and return the model that is best on validation: an epoch, or the start if no epoch is as good.

@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel, TrainingArguments
 
 from hf_cifar.config.run_config import RunConfig
+from hf_cifar.data.augmentation.augmentation import augmentation_of
 from hf_cifar.data.loader import ImageDataset, default_workers
 from hf_cifar.data.splits import Splits
 from hf_cifar.data.transforms import Transform
@@ -143,13 +144,8 @@ class Probe:
         module: torch.nn.Module
         train: ImageDataset | FeatureDataset
         if self.config.features == "online":
-            transform = Transform(
-                self.processor,
-                self.run_config.augment("probe"),
-                self.run_config.seed,
-                random_erasing=self.run_config.augmentation.random_erasing,
-            )
-            images = ImageDataset(self.splits.train, transform)
+            augmentation = augmentation_of(self.run_config, "probe", layer.out_features)
+            images = ImageDataset(self.splits.train, Transform(self.processor, augmentation))
             module, train = OnlineProbe(self.model, heads), images
             callbacks += [FreezeCallback(["model"]), EpochCallback(images)]
         else:

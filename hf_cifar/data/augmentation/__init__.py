@@ -1,0 +1,1 @@
+"""Augmentation of whole batches, with draws that depend on the seed, the epoch and the image alone."""
