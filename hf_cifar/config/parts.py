@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hf_cifar.config.fields import Range, above, at_least, between, flag, option
+from hf_cifar.config.sizes import AUTO, bytes_of
 from hf_cifar.errors import InputError
 
 # What each stage trains; a training stage is also the name of its part of the configuration.
@@ -63,7 +64,17 @@ class DataConfig:
     max_eval_samples: int | None = option(
         None, "use at most N validation and N test images, stratified seeded subsets", metavar="N", range=at_least(1)
     )
+    image_cache: str = option(
+        AUTO,
+        "decoded training and validation images are kept on disk and not decoded again in every epoch: auto (at most "
+        "2 GB a split, and a quarter of the free space), off, or the most a split may take",
+        metavar="auto|off|SIZE",
+        stages=TRAINING_STAGES,
+    )
     skip_corrupt: bool = option(False, "leave out unreadable images, and count them in metrics.json")
+
+    def __post_init__(self) -> None:
+        bytes_of(self.image_cache)
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,35 @@ class CorruptImageError(InputError):
 
 
 @dataclass(frozen=True)
+class DecodedImages:
+    """Pixels of images that are decoded already.
+
+    Attributes:
+        pixels: for each part of the cache the bytes of its images, one after another, uint8.
+        shapes: for each part height and width of its images, int32 [k, 2].
+        part, position: int32 [rows of the split], which part holds a row, and where; -1 where none does.
+    """
+
+    pixels: Sequence[np.ndarray]
+    shapes: Sequence[np.ndarray]
+    part: np.ndarray
+    position: np.ndarray
+
+    @cached_property
+    def ends(self) -> list[np.ndarray]:
+        """Return for each part where the bytes of its images end, int64 [k + 1], from 0."""
+        sizes = [3 * shape.astype(np.int64).prod(axis=1) for shape in self.shapes]
+        return [np.concatenate([np.zeros(1, np.int64), size.cumsum()]) for size in sizes]
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """Return the image of a row of the split, uint8 [height, width, 3], without a copy."""
+        part, position = self.part[row], self.position[row]
+        height, width = self.shapes[part][position]
+        start, end = self.ends[part][position : position + 2]
+        return self.pixels[part][start:end].reshape(height, width, 3)
+
+
+@dataclass(frozen=True)
 class LabeledImages:
     """Some rows of a split: encoded images with integer labels.
 
@@ -36,6 +65,7 @@ class LabeledImages:
         fingerprint: changes when the content of the split changes.
         part: the run's use of them, train, validation or test; empty before the splits are made.
         folders: without links, where files that rows name must lie; None where this package listed the files itself.
+        decoded: their pixels, where they are cached.
     """
 
     name: str
@@ -45,6 +75,7 @@ class LabeledImages:
     fingerprint: str
     part: str = ""
     folders: tuple[Path, ...] | None = None
+    decoded: DecodedImages | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -95,6 +126,8 @@ class LabeledImages:
         Raises:
             CorruptImageError: one of them cannot be read.
         """
+        if self.decoded is not None:
+            return [self.decoded[row] for row in self.index[np.asarray(positions, dtype=np.int64)]]
         return [np.asarray(image) for image in self.decode(positions)]
 
     def where(self, row: int, cell: dict[str, Any] | None = None) -> str:

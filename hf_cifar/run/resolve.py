@@ -25,6 +25,7 @@ from hf_cifar.config.locate import (
 from hf_cifar.config.parts import STAGES, TRAINING_STAGES, DataConfig, ModelConfig, ProbeConfig
 from hf_cifar.config.recipes import read_recipe, read_yaml, recipe_for
 from hf_cifar.config.run_config import RunConfig, flags, nested, stages_of
+from hf_cifar.config.sizes import AUTO
 from hf_cifar.config.training_arguments import COMPUTE_ARGUMENTS, check_training_arguments
 from hf_cifar.errors import InputError, unknown_name
 from hf_cifar.run.origins import StartKind
@@ -286,6 +287,8 @@ def _check_training(config: RunConfig) -> None:
             f"{config.augmentation.requested[0]} with --features cached: cached features are computed once, without "
             "augmentation; use --features online"
         )
+    if config.stages == ("probe",) and config.probe.features == "cached" and config.data.image_cache != AUTO:
+        raise InputError("--image-cache with --features cached: every image is decoded only once anyway; leave it out")
 
 
 def _merged(layers: list[Layer]) -> Layer:

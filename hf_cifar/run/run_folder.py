@@ -25,7 +25,7 @@ from hf_cifar.utils.progress import say
 DESCRIPTION = (RUN_FILE, SPLITS_FILE, IMAGE_HASHES_FILE)
 # Compared by what they are, and not by how they are written.
 _BY_PLACE = ("data.dataset", "model.model", "finetune.from_")
-_FREE = ("output_dir", "recipe", "stage", "evaluation")
+_FREE = ("output_dir", "recipe", "stage", "evaluation", "image_cache")
 
 
 class SplitRows(Protocol):

@@ -79,6 +79,8 @@ class TrainSummary:
         trainable_parameters, total_parameters: counts.
         processes: that shared the stage.
         peak_memory_mb: of the GPU where one was used, otherwise of this process.
+        input_wait_fraction: part of the training steps' time that was spent waiting for images, from 0 to 1; None
+            where no image was read in training.
     """
 
     augmentation: Augmentation
@@ -90,6 +92,7 @@ class TrainSummary:
     total_parameters: int
     processes: int
     peak_memory_mb: float
+    input_wait_fraction: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

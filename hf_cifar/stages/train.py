@@ -193,6 +193,7 @@ def _finetune(request: Request, source: Source, splits: Splits, run_folder: RunF
         "training_seconds": result.seconds,
         "images_per_second": len(splits.train) * result.epochs / result.seconds,
         "trainable_parameters": result.trainable_parameters,
+        "input_wait_fraction": result.input_wait_fraction,
     }
     test = predict_logits(result.model, processor, splits.test, "predicting test")
     return _Trained(result.model, processor, start.weights, start.base_model, result.validation_logits, test, details)

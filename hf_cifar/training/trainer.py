@@ -1,7 +1,7 @@
 """`transformers.Trainer` with what both training stages need, and its `TrainingArguments`."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
 from hf_cifar.data.loader import PADDING_LABEL, TrainBatches, WorkersReleased, as_is
 from hf_cifar.errors import InputError, Interrupted, unknown_name
 from hf_cifar.training.checkpoints import KEEP, CheckpointCallback, Saved
+from hf_cifar.training.input_wait import InputClock
 from hf_cifar.training.interruption import InterruptionCallback
 from hf_cifar.training.loss import LossMeter, summed_cross_entropy
 from hf_cifar.training.trainer_compat import checkpoint_weights, count_images, make_loader, use_one_gpu
@@ -91,6 +92,8 @@ class StageTrainer(Trainer):
         saved: saved in checkpoints in addition to what `Trainer` saves.
         every_epoch: save a checkpoint after every epoch, so that the best one can be kept.
         watched: stop training when the loss or a weight is no longer finite.
+        finish: makes what the model takes of a batch, on the device, where the datasets return raw ones.
+        clock: measures the steps, and what they wait for input.
     """
 
     def __init__(
@@ -103,8 +106,12 @@ class StageTrainer(Trainer):
         saved: Sequence[Saved] = (),
         every_epoch: bool = False,
         watched: bool = True,
+        finish: Callable[[dict[str, Any]], dict[str, torch.Tensor]] | None = None,
+        clock: InputClock | None = None,
         **kwargs: Any,
     ) -> None:
+        self.finish = finish
+        self.clock = clock or InputClock()
         self.meter = LossMeter(watched)
         self.rates: list[float] = []
         self.resume = resume
@@ -124,7 +131,7 @@ class StageTrainer(Trainer):
             model,
             args,
             data_collator=as_is,
-            callbacks=[*callbacks, self.interruption, checkpoints],
+            callbacks=[self.clock, *callbacks, self.interruption, checkpoints],
             **count_images(summed_cross_entropy),
             **kwargs,
         )
@@ -168,6 +175,11 @@ class StageTrainer(Trainer):
         self.steps_per_epoch = max(1, -(-len(batches) // args.gradient_accumulation_steps))
         return make_loader(self.train_dataset, args, batches)
 
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """Collect the batches of a step as `Trainer.get_batch_samples`, on the clock."""
+        with self.clock.waiting():
+            return super().get_batch_samples(*args, **kwargs)
+
     def compute_loss(
         self,
         model: nn.Module,
@@ -176,7 +188,7 @@ class StageTrainer(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Return the loss of a batch; label smoothing and mixed targets apply in training only."""
-        inputs = dict(inputs)
+        inputs = dict(inputs) if self.finish is None else self.finish(inputs)
         labels = inputs.pop("labels")
         targets = inputs.pop("targets", None)
         outputs = model(**inputs)

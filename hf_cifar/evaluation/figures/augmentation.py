@@ -63,10 +63,11 @@ def sample_rows(images: "ImageDataset") -> list[AugmentedRow]:
     batches = [("original", plain.__getitems__(positions))]
     # The first image is mixed with the last one, as in an epoch in this order.
     in_front = positions[-1:] if images.mixes else []
+    augmented = ImageDataset(images.images, images.transform)
     for epoch in range(EPOCHS_SHOWN):
-        images.set_epoch(epoch)
-        batches.append((f"epoch {epoch + 1}", images.__getitems__(in_front + positions)))
-    images.set_epoch(0)
+        augmented.set_epoch(epoch)
+        batches.append((f"epoch {epoch + 1}", augmented.__getitems__(in_front + positions)))
+    augmented.set_epoch(0)
     return [
         AugmentedRow(
             name,

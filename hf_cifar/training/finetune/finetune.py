@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from transformers import EvalPrediction, PreTrainedModel, TrainerCallback, Train
 
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.data.augmentation.augmentation import augmentation_of
+from hf_cifar.data.image_cache import decoded_once
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.loader import ImageDataset
 from hf_cifar.data.transforms import Transform
@@ -33,6 +33,7 @@ from hf_cifar.training.finetune.starting_point import Start
 from hf_cifar.training.finetune.trainer import FinetuneTrainer
 from hf_cifar.training.freezing import FreezeCallback, GradualUnfreezeCallback, freeze, freeze_statistics
 from hf_cifar.training.gradient_checkpointing import recompute_activations
+from hf_cifar.training.input_wait import InputClock, advice
 from hf_cifar.training.optimizer import ParameterGroup, parameter_groups
 from hf_cifar.training.selection import GREATER_IS_BETTER, is_at_least
 from hf_cifar.training.trainer_compat import best_epoch, checkpoint_weights, is_out_of_memory
@@ -53,6 +54,7 @@ class FinetuneResult:
         epochs: passes over the training images.
         seconds: spent on training and choosing the weights, in this call.
         trainable_parameters: number of values that the optimizer held.
+        input_wait_fraction: part of the steps' time that was spent waiting for images; None without a step.
     """
 
     model: PreTrainedModel
@@ -61,6 +63,7 @@ class FinetuneResult:
     epochs: float
     seconds: float
     trainable_parameters: int
+    input_wait_fraction: float | None
 
 
 class Finetune:
@@ -110,6 +113,7 @@ class Finetune:
             raise InputError(
                 f"--interpolate {self.options.interpolate} needs a start with a trained head: --stage lpft, or --from"
             )
+        self.clock = InputClock()
         self.snapshot = Snapshot(self.model)
         # Options that do not fit this network are refused now, before anything is written.
         self._set_up_modules()
@@ -120,11 +124,11 @@ class Finetune:
         """Return whether `--auto-find-batch-size` was given; Trainer's own restarts with weights that have moved."""
         return bool(self.options.training.get("auto_find_batch_size", False))
 
-    @cached_property
+    @property
     def training_images(self) -> ImageDataset:
         """Return the training images with their augmentation, as the network sees them."""
         transform = Transform(self.processor, augmentation_of(self.config, "finetune", len(self.label_names)))
-        return ImageDataset(self.train, transform)
+        return ImageDataset(self.train, transform, finished=self.arguments.device.type == "cpu")
 
     def run(self, resume: bool) -> FinetuneResult:
         """Train, and return the model that is best on validation: an epoch, or the start if no epoch is as good.
@@ -133,9 +137,12 @@ class Finetune:
             resume: continue from the last checkpoint, if there is one.
 
         Raises:
+            CorruptImageError: an image cannot be read.
             Interrupted: a signal arrived; a checkpoint was saved.
             TrainingError: the loss or the weights are no longer finite.
         """
+        self.train = decoded_once(self.train, self.config.data.image_cache)
+        self.validation = decoded_once(self.validation, self.config.data.image_cache)
         on_device(self.model, self.arguments.device)
         # Before a Trainer is made: making one sets the seed, so that this pass draws nothing from training.
         before = self._validate("validation of the start")
@@ -159,7 +166,16 @@ class Finetune:
             float(state.epoch or 0),
             seconds,
             sum(group.num_parameters for group in groups),
+            self._input_wait(),
         )
+
+    def _input_wait(self) -> float | None:
+        """Return the part of the time that was spent waiting for images, after a word of advice where it is large."""
+        workers = self.arguments.dataloader_num_workers
+        remedy = advice(self.clock.fraction, cached=self.train.decoded is not None, workers=workers)
+        if remedy is not None:
+            say(remedy)
+        return self.clock.fraction if self.clock.computed else None
 
     def _validate(self, what: str) -> tuple[np.ndarray, float]:
         """Return the logits of the validation images, and their selection metric, as the saved model gives them."""
@@ -210,7 +226,9 @@ class Finetune:
             average=average,
             saved=[average] if average else [],
             train_dataset=images,
-            eval_dataset=ImageDataset(self.validation, Transform(self.processor)),
+            eval_dataset=ImageDataset(self.validation, Transform(self.processor), finished=images.finished),
+            finish=None if images.finished else images.transform.finish,
+            clock=self.clock,
             compute_metrics=self.compute_metrics,
             callbacks=callbacks,
         )

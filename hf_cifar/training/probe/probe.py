@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, TrainingArguments
 
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.data.augmentation.augmentation import augmentation_of
+from hf_cifar.data.image_cache import decoded_once
 from hf_cifar.data.loader import ImageDataset, default_workers
 from hf_cifar.data.splits import Splits
 from hf_cifar.data.transforms import Transform
@@ -143,9 +144,13 @@ class Probe:
         ]
         module: torch.nn.Module
         train: ImageDataset | FeatureDataset
+        finish = None
         if self.config.features == "online":
             augmentation = augmentation_of(self.run_config, "probe", layer.out_features)
-            images = ImageDataset(self.splits.train, Transform(self.processor, augmentation))
+            train_images = decoded_once(self.splits.train, self.run_config.data.image_cache)
+            finished = self.arguments.device.type == "cpu"
+            images = ImageDataset(train_images, Transform(self.processor, augmentation), finished=finished)
+            finish = None if finished else images.transform.finish
             module, train = OnlineProbe(self.model, heads), images
             callbacks += [FreezeCallback(["model"]), EpochCallback(images)]
         else:
@@ -162,6 +167,7 @@ class Probe:
             heads=heads,
             learning_rates=rates,
             momentum=self.run_config.momentum,
+            finish=finish,
         )
         state = trainer.run()
         scores = scores_of(trainer.predict(FeatureDataset(validation)).predictions, validation.labels)
