@@ -92,7 +92,7 @@ class StageTrainer(Trainer):
         saved: saved in checkpoints in addition to what `Trainer` saves.
         every_epoch: save a checkpoint after every epoch, so that the best one can be kept.
         watched: stop training when the loss or a weight is no longer finite.
-        finish: makes what the model takes of a batch, on the device, where the datasets return raw ones.
+        finish: makes on the device what the model takes of a training batch, which a `train_dataset` returns raw.
         clock: measures the steps, and what they wait for input.
     """
 
@@ -188,7 +188,7 @@ class StageTrainer(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Return the loss of a batch; label smoothing and mixed targets apply in training only."""
-        inputs = dict(inputs) if self.finish is None else self.finish(inputs)
+        inputs = self.finish(inputs) if self.finish is not None and model.training else dict(inputs)
         labels = inputs.pop("labels")
         targets = inputs.pop("targets", None)
         outputs = model(**inputs)

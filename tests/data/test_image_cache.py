@@ -1,4 +1,4 @@
-"""Decoded images: the same pixels, read from no image file again, found when damaged, within the size that was asked for."""
+"""Decoded images: the same pixels, no image file read again, damage found, and no more than was asked for."""
 
 import json
 
@@ -103,7 +103,7 @@ def test_a_cache_that_cannot_be_written_is_said_and_does_without(images, tmp_pat
 
 def test_an_image_that_cannot_be_read_is_named(images, tmp_path):
     (tmp_path / "data" / "train" / "red" / "wide.png").write_bytes(b"no image")
-    with pytest.raises(CorruptImageError, match="wide.png"):
+    with pytest.raises(CorruptImageError, match=r"wide\.png"):
         decoded_once(source(tmp_path / "data"), "auto", tmp_path / "cache")
 
 

@@ -226,7 +226,8 @@ class Finetune:
             average=average,
             saved=[average] if average else [],
             train_dataset=images,
-            eval_dataset=ImageDataset(self.validation, Transform(self.processor), finished=images.finished),
+            # Finished on the CPU wherever the network is: validation sees the very pixels that `pipeline` makes.
+            eval_dataset=ImageDataset(self.validation, Transform(self.processor)),
             finish=None if images.finished else images.transform.finish,
             clock=self.clock,
             compute_metrics=self.compute_metrics,

@@ -16,6 +16,7 @@ from hf_cifar.config.parts import DataConfig
 from hf_cifar.config.recipes import read_yaml
 from hf_cifar.config.run_config import nested
 from hf_cifar.data.images import LabeledImages
+from hf_cifar.data.loader import ImageDataset
 from hf_cifar.data.sources import load_source
 from hf_cifar.data.splits import make_splits
 from hf_cifar.errors import InputError, TrainingError
@@ -109,6 +110,25 @@ def test_accumulation_takes_the_steps_of_the_whole_batch(size, probe, configure,
     for name, value in weights(whole).items():
         torch.testing.assert_close(weights(parts)[name], value, rtol=1e-4, atol=1e-6)
     assert history(parts)["loss"].tolist() == pytest.approx(history(whole)["loss"].tolist(), rel=1e-4)
+
+
+def test_pixels_that_are_finished_on_the_device_train_the_same_weights(probe, configure, tmp_path, monkeypatch):
+    """Bytes and draws from the loader, everything else in the step: as on an accelerator, here on the CPU."""
+    options = {"stage": "finetune", "num_train_epochs": 2, **PLAIN, "from_": str(probe.model_dir)}
+    options |= {"augment": "trivial", "random_erasing": 0.5, "mixup": 0.4, "cutmix": 1.0}
+    here = run_training(configure(**options, output_dir=str(tmp_path / "here")))
+    finished = []
+
+    class Raw(ImageDataset):
+        def __init__(self, images, transform, **_):
+            super().__init__(images, transform, finished=transform.augmentation.name == "none")
+            finished.append(self.finished)
+
+    monkeypatch.setattr("hf_cifar.training.finetune.finetune.ImageDataset", Raw)
+    there = run_training(configure(**options, output_dir=str(tmp_path / "there")))
+    assert set(finished) == {True, False}
+    assert same(weights(here), weights(there))
+    assert 0 < there.metrics.train.input_wait_fraction < 1
 
 
 def test_recomputed_activations_change_nothing(probe, configure, tmp_path):
