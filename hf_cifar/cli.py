@@ -16,6 +16,7 @@ from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
 from hf_cifar.errors import HubError, InputError, Interrupted, TrainingError, hint
 from hf_cifar.run.resolve import Request, resolve
 from hf_cifar.utils import interruption
+from hf_cifar.utils.garbage import lasting
 from hf_cifar.utils.processes import is_main, rank
 
 if TYPE_CHECKING:
@@ -77,10 +78,12 @@ def _run(arguments: list[str]) -> int:
         from hf_cifar.stages.preflight import check
 
         check(request)
-        from hf_cifar.experiment import run_stage
+        with lasting():
+            from hf_cifar.experiment import import_stage, run_stage
 
-        if request.config.stage not in ("export", "push"):
-            _hush_libraries()
+            import_stage(request.config.stage)
+            if request.config.stage not in ("export", "push"):
+                _hush_libraries(reads_dataset=request.dataset is not None)
         result: Result = run_stage(request)
         if is_main():
             print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
@@ -116,14 +119,16 @@ def _complain(line: str) -> None:
     print(where + line, file=sys.stderr)
 
 
-def _hush_libraries() -> None:
+def _hush_libraries(reads_dataset: bool) -> None:
     """Silence the libraries: they report what is meant to happen as if it were a fault."""
-    import datasets
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    datasets.disable_progress_bars()
+    if reads_dataset:
+        import datasets
+
+        datasets.disable_progress_bars()
 
 
 def _parser() -> _Parser:

@@ -5,6 +5,7 @@
 The command line runs the same stages through `run_stage`.
 """
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,6 +39,13 @@ class Result(Protocol):
         """Return the last line of standard output, as plain values."""
 
 
+def import_stage(stage: str) -> Callable[[Request], Any]:
+    """Import what a stage needs, and return the function that runs it."""
+    module, name = _RUNNERS.get(stage, _TRAINING)
+    run: Callable[[Request], Any] = getattr(import_module(module), name)
+    return run
+
+
 def run_stage(request: Request) -> Any:
     """Run the stage that a request asks for.
 
@@ -53,8 +61,7 @@ def run_stage(request: Request) -> Any:
         Interrupted: a signal came; `resume` continues from what is saved.
     """
     config = request.config
-    module, name = _RUNNERS.get(config.stage, _TRAINING)
-    result = getattr(import_module(module), name)(request)
+    result = import_stage(config.stage)(request)
     if config.stages and config.hub.push_to_hub:
         from hf_cifar.stages.push import push
         from hf_cifar.utils import processes

@@ -78,6 +78,35 @@ def test_help_tells_every_option_and_imports_nothing_heavy():
         assert option in done.stdout
 
 
+def test_predict_imports_what_a_model_needs_and_no_more(tiny_model, image_folder):
+    code = f"""
+import gc, sys
+from hf_cifar.cli import main
+image = {str(next((image_folder / "test").rglob("*.png")))!r}
+assert main(["--stage", "predict", "--checkpoint", {str(tiny_model)!r}, "--images", image, "--output", "-"]) == 0
+needless = {{"datasets", "pandas", "pyarrow", "sklearn", "scipy.stats", "matplotlib", "transformers.trainer"}}
+needless &= set(sys.modules)
+assert not needless, needless
+assert gc.isenabled() and gc.get_freeze_count() > 300_000, "torch and transformers are left out of collections"
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_training_imports_what_measures_it_when_there_is_something_to_measure(warm_python):
+    """`warm_python` has imported the training stages and has run none."""
+    code = """
+import sys
+assert "hf_cifar.stages.train" in sys.modules
+import hf_cifar.stages.evaluate
+early = {"sklearn", "scipy.stats", "scipy.signal", "matplotlib", "evaluate", "transformers.pipelines"}
+early &= set(sys.modules)
+assert not early, early
+"""
+    done = warm_python.run(code)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

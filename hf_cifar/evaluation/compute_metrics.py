@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from hf_cifar.evaluation.calibration import calibration_error, reliability
 from hf_cifar.evaluation.intervals import wilson_interval
-from hf_cifar.evaluation.metrics import Accuracy, MacroF1, TopKAccuracy
 from hf_cifar.evaluation.mistakes import confused_pairs
+from hf_cifar.evaluation.scores import accuracy, macro_f1, top_k_accuracy
 from hf_cifar.run.split_metrics import ClassMetrics, ReliabilityBin, SplitMetrics
 from hf_cifar.utils.files import write_aside
 from hf_cifar.utils.logits import log_probabilities, negative_log_likelihoods
@@ -33,12 +32,12 @@ def compute_metrics(
         label_names: class names in the order of the logits.
         temperature: of temperature scaling, fitted on other images; without it the `_calibrated` metrics are None.
     """
+    from sklearn.metrics import confusion_matrix  # a second, with scipy.stats: not before there is something to measure
+
     predictions = logits.argmax(axis=1)
     confusion: list[list[int]] | None = None
     if len(label_names) <= MAX_MATRIX:
         confusion = confusion_matrix(labels, predictions, labels=range(len(label_names))).tolist()
-    quiet, given = {"keep_in_memory": True}, {"predictions": predictions, "references": labels}
-    accuracy = Accuracy(**quiet).compute(**given)["accuracy"]
     nll, bins = _calibration(logits, labels)
     nll_scaled: float | None = None
     bins_scaled: list[ReliabilityBin] | None = None
@@ -46,11 +45,11 @@ def compute_metrics(
         nll_scaled, bins_scaled = _calibration(logits.astype(np.float64) / temperature, labels)
     return SplitMetrics(
         num_examples=len(labels),
-        accuracy=accuracy,
+        accuracy=accuracy(labels, predictions),
         accuracy_ci95=wilson_interval(int((predictions == labels).sum()), len(labels)),
-        f1_macro=MacroF1(**quiet).compute(**given)["f1_macro"],
-        f1_macro_present=MacroF1(**quiet).compute(**given, labels=np.unique(labels).tolist())["f1_macro"],
-        top5_accuracy=TopKAccuracy(**quiet).compute(predictions=logits, references=labels, k=5)["top_k_accuracy"],
+        f1_macro=macro_f1(labels, predictions),
+        f1_macro_present=macro_f1(labels, predictions, np.unique(labels).tolist()),
+        top5_accuracy=top_k_accuracy(labels, logits, k=5),
         temperature=temperature,
         nll=nll,
         ece=calibration_error(bins),
@@ -92,6 +91,8 @@ def _calibration(logits: np.ndarray, labels: np.ndarray) -> tuple[float, list[Re
 
 
 def _per_class(labels: np.ndarray, predictions: np.ndarray, label_names: list[str]) -> dict[str, ClassMetrics]:
+    from sklearn.metrics import precision_recall_fscore_support
+
     columns = precision_recall_fscore_support(labels, predictions, labels=range(len(label_names)), zero_division=0)
     return {
         name: ClassMetrics(float(precision), float(recall), float(f1), int(support))

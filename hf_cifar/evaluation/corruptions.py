@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import Image, ImageEnhance
-from scipy.signal import fftconvolve
 
 SEVERITIES = (1, 2, 3, 4, 5)
 # Larger images are pixelated like one of this side; otherwise the resize of the processor would undo it.
@@ -151,6 +150,8 @@ def _jpeg(image: Image.Image, quality: float, rng: np.random.Generator) -> Image
 
 def _blurred(image: Image.Image, kernel: np.ndarray) -> Image.Image:
     """Convolve an image with a kernel of odd sides, mirrored at its borders."""
+    from scipy.signal import fftconvolve  # a third of a second, for stages that corrupt nothing
+
     reach = len(kernel) // 2
     padded = np.pad(_floats(image), ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
     weights = (kernel / kernel.sum()).astype(np.float32)[..., None]

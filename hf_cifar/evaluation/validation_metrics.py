@@ -3,7 +3,7 @@
 import numpy as np
 from transformers import EvalPrediction
 
-from hf_cifar.evaluation.metrics import Accuracy, MacroF1
+from hf_cifar.evaluation.scores import accuracy, macro_f1
 from hf_cifar.utils.logits import negative_log_likelihoods
 
 
@@ -18,12 +18,12 @@ def validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
     """
     logits, labels = prediction.predictions, prediction.label_ids
     assert not isinstance(logits, tuple) and not isinstance(labels, tuple)
-    answers = {"predictions": logits.argmax(axis=1), "references": labels}
+    predictions = logits.argmax(axis=1)
     nll = float("inf")
     if np.isfinite(logits).all():
         nll = float(negative_log_likelihoods(logits, labels).mean())
     return {
-        **Accuracy(keep_in_memory=True).compute(**answers),
-        **MacroF1(keep_in_memory=True).compute(**answers, num_labels=logits.shape[1]),
+        "accuracy": accuracy(labels, predictions),
+        "f1_macro": macro_f1(labels, predictions, range(logits.shape[1])),
         "nll": nll,
     }

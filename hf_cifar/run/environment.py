@@ -2,7 +2,6 @@
 
 import os
 import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,8 @@ LIBRARIES = (
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of every library that a result may depend on."""
+    from importlib.metadata import version  # a tenth of what --help takes, which reads no versions
+
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 

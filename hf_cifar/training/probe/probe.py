@@ -24,7 +24,6 @@ from hf_cifar.training.freezing import FreezeCallback, freeze
 from hf_cifar.training.probe.features import FeatureCache, Features
 from hf_cifar.training.probe.grid import GridTrainer, scores_of
 from hf_cifar.training.probe.heads import FeatureDataset, HeadGrid, OnlineProbe
-from hf_cifar.training.probe.logistic import solve_path
 from hf_cifar.training.selection import best_of, score
 from hf_cifar.training.trainer import training_arguments
 from hf_cifar.utils.device import on_device
@@ -180,6 +179,8 @@ class Probe:
         return Chosen(learning_rate=rates[best]), float(state.epoch or 0), seconds
 
     def _by_lbfgs(self, validation: Features, resume: bool) -> tuple[Chosen, None, float]:
+        from hf_cifar.training.probe.logistic import solve_path  # scikit-learn, for this solver alone
+
         train = self._features("train")
         layer = head(self.model)
         start = time.perf_counter()

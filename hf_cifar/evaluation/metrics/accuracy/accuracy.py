@@ -4,7 +4,8 @@ from typing import Any
 
 import datasets
 import evaluate
-from sklearn.metrics import accuracy_score
+
+from hf_cifar.evaluation.scores import accuracy
 
 DESCRIPTION = "The share of images whose predicted class is their label."
 INPUTS = """
@@ -27,4 +28,4 @@ class Accuracy(evaluate.Metric):
         )
 
     def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
-        return {"accuracy": float(accuracy_score(references, predictions))}
+        return {"accuracy": accuracy(references, predictions)}

@@ -4,7 +4,8 @@ from typing import Any
 
 import datasets
 import evaluate
-from sklearn.metrics import f1_score
+
+from hf_cifar.evaluation.scores import macro_f1
 
 DESCRIPTION = (
     "The unweighted mean over classes of the F1 score, the harmonic mean of precision and recall. Without `labels` and "
@@ -37,5 +38,4 @@ class MacroF1(evaluate.Metric):
     ) -> dict[str, float]:
         if labels is None and num_labels is not None:
             labels = list(range(num_labels))
-        score = f1_score(references, predictions, labels=labels, average="macro", zero_division=0)
-        return {"f1_macro": float(score)}
+        return {"f1_macro": macro_f1(references, predictions, labels)}
