@@ -93,8 +93,14 @@ def resnet18(setting: Setting, label_names: list[str]) -> tuple[PreTrainedModel,
     return on_device(built.model.eval(), torch.device(setting.device)), built.processor
 
 
+def mini_resnet(setting: Setting, label_names: list[str]) -> tuple[PreTrainedModel, Any]:
+    """Return the bundled small ResNet, on the device, and its image processor."""
+    built = build_model(locate_model("resnet18-mini"), None, None, label_names, seed=0)
+    return on_device(built.model.eval(), torch.device(setting.device)), built.processor
+
+
 def vit(setting: Setting, side: int, label_names: list[str]) -> tuple[PreTrainedModel, Any]:
-    """Return a ViT-B/16 with random weights, on the device, and its image processor; a tiny ViT with `--quick`."""
+    """Return a ViT-B/16 with random weights, on the device, and its image processor; a tiny one with `--quick`."""
     sizes: dict[str, Any] = {"image_size": side, "id2label": dict(enumerate(label_names))}
     if setting.quick:
         sizes |= {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -133,15 +139,9 @@ def augment(name: str, pixels: torch.Tensor, seed: int) -> torch.Tensor:
 def probe(setting: Setting, images: Images, model: PreTrainedModel, processor: Any, epochs: int) -> dict[str, Any]:
     """Probe a model with an empty cache, and return `weight` and `bias` of its head, and its `learning_rate`."""
     folder = setting.new_folder("probe")
-    options = {
-        "num_train_epochs": epochs,
-        "save_strategy": "no",
-        "dataset": setting.dataset,
-        "weights": setting.weights,
-    }
-    request = request_for(
-        "probe", {**options, "output_dir": str(folder / "run"), "feature_cache": str(folder / "cache")}
-    )
+    options: dict[str, Any] = {"dataset": setting.dataset, "weights": setting.weights, "save_strategy": "no"}
+    places = {"output_dir": str(folder / "run"), "feature_cache": str(folder / "cache")}
+    request = request_for("probe", {**options, **places, "num_train_epochs": epochs})
     stage = StageFolder(folder / "run" / "probe")
     stage.path.mkdir(parents=True)
     # One image of test: what is compared is the work on train and validation.
@@ -228,19 +228,23 @@ def train_steps(
     data: Dataset,
     batch: int,
     options: dict[str, Any],
+    *,
     skip: int = 0,
+    frozen_statistics: bool = True,
 ) -> float:
     """Return the seconds of all steps but the first ones, inside the package's `Trainer`, without what follows them.
 
     Args:
         setting: the folder and the device.
-        model: trained in place, its BatchNorm with frozen statistics.
+        model: trained in place.
         data: one epoch of it is trained on; returns whole batches, as `ImageDataset` does.
         batch: images in a step.
         options: of `--stage finetune`.
         skip: steps before the clock starts.
+        frozen_statistics: keep those of BatchNorm, from now on.
     """
-    freeze_statistics(model)
+    if frozen_statistics:
+        freeze_statistics(model)
     folder = setting.new_folder("steps")
     config = _finetune_request(
         setting, folder, {"num_train_epochs": 1, "train_batch_size": batch, "scheduler": "constant", **options}
