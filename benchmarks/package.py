@@ -138,21 +138,21 @@ def augment(name: str, pixels: torch.Tensor, seed: int) -> torch.Tensor:
 
 def probe(setting: Setting, images: Images, model: PreTrainedModel, processor: Any, epochs: int) -> dict[str, Any]:
     """Probe a model with an empty cache, and return `weight` and `bias` of its head, and its `learning_rate`."""
-    folder = setting.new_folder("probe")
-    options: dict[str, Any] = {"dataset": setting.dataset, "weights": setting.weights, "save_strategy": "no"}
-    places = {"output_dir": str(folder / "run"), "feature_cache": str(folder / "cache")}
-    request = request_for("probe", {**options, **places, "num_train_epochs": epochs})
-    stage = StageFolder(folder / "run" / "probe")
-    stage.path.mkdir(parents=True)
-    # One image of test: what is compared is the work on train and validation.
-    splits = Splits(images.train, images.validation, images.held_out.select(np.arange(1)), {}, {})
-    result = Probe(request.config, model, processor, splits, stage).run(resume=False)
-    layer = next(module for module in reversed(list(model.modules())) if isinstance(module, torch.nn.Linear))
-    return {
-        "weight": layer.weight.detach().cpu().clone(),
-        "bias": layer.bias.detach().cpu().clone(),
-        "learning_rate": result.chosen.learning_rate,
-    }
+    with setting.scratch("probe") as folder:
+        options: dict[str, Any] = {"dataset": setting.dataset, "weights": setting.weights, "save_strategy": "no"}
+        places = {"output_dir": str(folder / "run"), "feature_cache": str(folder / "cache")}
+        request = request_for("probe", {**options, **places, "num_train_epochs": epochs})
+        stage = StageFolder(folder / "run" / "probe")
+        stage.path.mkdir(parents=True)
+        # One image of test: what is compared is the work on train and validation.
+        splits = Splits(images.train, images.validation, images.held_out.select(np.arange(1)), {}, {})
+        result = Probe(request.config, model, processor, splits, stage).run(resume=False)
+        layer = next(module for module in reversed(list(model.modules())) if isinstance(module, torch.nn.Linear))
+        return {
+            "weight": layer.weight.detach().cpu().clone(),
+            "bias": layer.bias.detach().cpu().clone(),
+            "learning_rate": result.chosen.learning_rate,
+        }
 
 
 def features(folder: Path, images: LabeledImages, model: PreTrainedModel, processor: Any) -> np.ndarray:
@@ -180,32 +180,32 @@ class Finetuned:
 
 def start_of(setting: Setting, label_names: list[str], options: dict[str, Any]) -> PreTrainedModel:
     """Return the network that `finetune` starts from."""
-    folder = setting.new_folder("start")
-    return find_start(_finetune_request(setting, folder, options), label_names).model
+    with setting.scratch("start") as folder:
+        return find_start(_finetune_request(setting, folder, options), label_names).model
 
 
 def finetune(setting: Setting, images: Images, side: int, options: dict[str, Any]) -> Timed:
     """Fine-tune as `--stage finetune` does, with its validation and checkpoints; building the model is not timed."""
-    folder = setting.new_folder("finetune")
-    request = _finetune_request(setting, folder, options)
-    start = find_start(request, images.label_names)
-    stage = StageFolder(folder / "finetune")
-    stage.path.mkdir(parents=True)
-    begun = time.perf_counter()
-    result = Finetune(
-        request.config,
-        start,
-        at_size(start.processor, side),
-        images.train,
-        images.validation,
-        images.label_names,
-        stage,
-        validation_metrics,
-    ).run(resume=False)
-    seconds = time.perf_counter() - begun
-    accuracy = float((result.validation_logits.argmax(axis=1) == images.validation.targets).mean())
-    steps = round(result.epochs * -(-len(images.train) // BATCH))
-    return Timed(seconds, Finetuned(steps, accuracy))
+    with setting.scratch("finetune") as folder:
+        request = _finetune_request(setting, folder, options)
+        start = find_start(request, images.label_names)
+        stage = StageFolder(folder / "finetune")
+        stage.path.mkdir(parents=True)
+        begun = time.perf_counter()
+        result = Finetune(
+            request.config,
+            start,
+            at_size(start.processor, side),
+            images.train,
+            images.validation,
+            images.label_names,
+            stage,
+            validation_metrics,
+        ).run(resume=False)
+        seconds = time.perf_counter() - begun
+        accuracy = float((result.validation_logits.argmax(axis=1) == images.validation.targets).mean())
+        steps = round(result.epochs * -(-len(images.train) // BATCH))
+        return Timed(seconds, Finetuned(steps, accuracy))
 
 
 def _finetune_request(setting: Setting, folder: Path, options: dict[str, Any]) -> Any:
@@ -215,11 +215,16 @@ def _finetune_request(setting: Setting, folder: Path, options: dict[str, Any]) -
 
 def finetuning_metrics(setting: Setting, options: dict[str, Any]) -> dict[str, Any]:
     """Run `--stage finetune` for an epoch, and return what `metrics.json` says of training."""
-    folder = setting.new_folder("run")
-    limits = {"max_train_samples": setting.images, "max_eval_samples": 2 * BATCH, "num_train_epochs": 1, "bn": "train"}
-    run_stage(_finetune_request(setting, folder, {**limits, **options}))
-    train: dict[str, Any] = json.loads((folder / "finetune" / "metrics.json").read_text())["train"]
-    return train
+    with setting.scratch("run") as folder:
+        limits = {
+            "max_train_samples": setting.images,
+            "max_eval_samples": 2 * BATCH,
+            "num_train_epochs": 1,
+            "bn": "train",
+        }
+        run_stage(_finetune_request(setting, folder, {**limits, **options}))
+        train: dict[str, Any] = json.loads((folder / "finetune" / "metrics.json").read_text())["train"]
+        return train
 
 
 def train_steps(
@@ -245,28 +250,28 @@ def train_steps(
     """
     if frozen_statistics:
         freeze_statistics(model)
-    folder = setting.new_folder("steps")
-    config = _finetune_request(
-        setting, folder, {"num_train_epochs": 1, "train_batch_size": batch, "scheduler": "constant", **options}
-    ).config
-    args = finetune_arguments(config, StageFolder(folder))
-    if not isinstance(data, ImageDataset):  # its batches are on the device already
-        args.dataloader_pin_memory, args.dataloader_num_workers = False, 0
-    groups = parameter_groups(model, layer_groups(model), learning_rate=args.learning_rate, weight_decay=0.0)
-    clock = _Clock(skip)
-    FinetuneTrainer(
-        model,
-        args,
-        resume=None,
-        config=config,
-        groups=groups,
-        average=None,
-        train_dataset=data,
-        eval_dataset=Subset(data, [0]),
-        callbacks=[EpochCallback(data if isinstance(data, ImageDataset) else None), clock],
-        compute_metrics=validation_metrics,
-    ).run()
-    return clock.seconds
+    with setting.scratch("steps") as folder:
+        config = _finetune_request(
+            setting, folder, {"num_train_epochs": 1, "train_batch_size": batch, "scheduler": "constant", **options}
+        ).config
+        args = finetune_arguments(config, StageFolder(folder))
+        if not isinstance(data, ImageDataset):  # its batches are on the device already
+            args.dataloader_pin_memory, args.dataloader_num_workers = False, 0
+        groups = parameter_groups(model, layer_groups(model), learning_rate=args.learning_rate, weight_decay=0.0)
+        clock = _Clock(skip)
+        FinetuneTrainer(
+            model,
+            args,
+            resume=None,
+            config=config,
+            groups=groups,
+            average=None,
+            train_dataset=data,
+            eval_dataset=Subset(data, [0]),
+            callbacks=[EpochCallback(data if isinstance(data, ImageDataset) else None), clock],
+            compute_metrics=validation_metrics,
+        ).run()
+        return clock.seconds
 
 
 class _Clock(TrainerCallback):

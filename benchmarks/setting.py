@@ -1,5 +1,8 @@
 """What is common to all figures of one benchmark: which images, how many, at which size, how often, and where."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,6 +54,15 @@ class Setting:
     def device(self) -> str:
         """Return the name of the device, as torch takes it."""
         return "cuda" if self.on_gpu else "cpu"
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """Give a new folder that is removed after the block: a checkpoint of each round would fill the disk."""
+        folder = self.new_folder(name)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
 
     def new_folder(self, name: str) -> Path:
         """Return a new, empty folder below the temporary one."""

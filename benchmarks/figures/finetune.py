@@ -47,9 +47,8 @@ def measure(setting: Setting) -> Iterator[Row]:
         seeds["theirs"] += 1
         start = package.start_of(setting, images.label_names, {**options, "seed": seeds["theirs"]})
         network: Any = copy.deepcopy(start)
-        folder = setting.new_folder("example")
-        begun = time.perf_counter()
-        with quiet():
+        with setting.scratch("example") as folder, quiet():
+            begun = time.perf_counter()
             steps, accuracy = stock.example_training(
                 network,
                 train,
@@ -64,7 +63,8 @@ def measure(setting: Setting) -> Iterator[Row]:
                 dataloader_pin_memory=setting.on_gpu,
                 seed=seeds["theirs"],
             )
-        return Timed(time.perf_counter() - begun, package.Finetuned(steps, accuracy))
+            seconds = time.perf_counter() - begun
+        return Timed(seconds, package.Finetuned(steps, accuracy))
 
     yield Comparison(
         "finetune",

@@ -57,8 +57,7 @@ def _training(setting: Setting, network: _Network, images: package.Images, side:
     first = copy.deepcopy(network.model.state_dict())
     data = package.training_images(images.train, network.processor, steps * batch)
     pixels, labels = _batch(setting, batch, side, len(images.label_names))
-    # The limit has its convolutions in the layout that suits the GPU best, whatever the package's have.
-    alone: Any = copy.deepcopy(network.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    alone: Any = _channels_last(network.model)
     loop: Any = torch.compile(alone) if setting.torch_compile else alone
     options = {
         "bf16": True,
@@ -105,7 +104,7 @@ def _features(setting: Setting, network: _Network, images: package.Images, side:
     batch = 16 if setting.quick else 256
     count = len(images.train)
     pixels, _ = _batch(setting, batch, side, len(images.label_names))
-    model: Any = copy.deepcopy(network.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model: Any = _channels_last(network.model)
     model.eval()
 
     def ours() -> int:
@@ -136,3 +135,8 @@ def _batch(setting: Setting, batch: int, side: int, classes: int) -> tuple[torch
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randn(batch, 3, side, side, generator=generator).to(setting.device)
     return pixels.contiguous(memory_format=torch.channels_last), (torch.arange(batch) % classes).to(setting.device)
+
+
+def _channels_last(model: torch.nn.Module) -> Any:
+    """Return a copy whose convolutions have the layout that suits GPUs best."""
+    return torch.nn.Module.to(copy.deepcopy(model), memory_format=torch.channels_last)
