@@ -1,5 +1,6 @@
 """What is common to all figures of one benchmark: which images, how many, at which size, how often, and where."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,11 @@ class Setting:
     def device(self) -> str:
         """Return the name of the device, as torch takes it."""
         return "cuda" if self.on_gpu else "cpu"
+
+    @property
+    def stock_workers(self) -> int:
+        """Return how many loader processes serve a baseline best: none where the network needs the same cores."""
+        return min(8, os.cpu_count() or 1) if self.on_gpu else 0
 
     @contextmanager
     def scratch(self, name: str) -> Iterator[Path]:

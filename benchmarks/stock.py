@@ -104,8 +104,15 @@ def opened(content: bytes) -> Image.Image:
 
 
 def loader(pictures: Pictures, batch: int, workers: int = 0, shuffle: bool = False) -> DataLoader:
-    """Return a plain loader."""
-    return DataLoader(pictures, batch, shuffle=shuffle, num_workers=workers)
+    """Return a plain loader, whose processes live as long as it does."""
+    return DataLoader(
+        pictures,
+        batch,
+        shuffle=shuffle,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
 
 
 def backbone(state: dict[str, torch.Tensor], device: str) -> torch.nn.Module:

@@ -1,7 +1,6 @@
 """Whole epochs of fine-tuning, against the stock `transformers` example's way."""
 
 import copy
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +16,7 @@ LEARNING_RATE, WARMUP = 0.01, 0.05
 
 def measure(setting: Setting) -> Iterator[Row]:
     """Yield the row of fine-tuning."""
-    side, workers = setting.side_or(64), stock_workers(setting)
+    side, workers = setting.side_or(64), setting.stock_workers
     images = package.Images.load(setting.dataset, setting.images)
     _, processor = package.resnet18(setting, images.label_names)
     preprocessing = stock.Preprocessing.of(package.at_size(processor, side))
@@ -78,11 +77,6 @@ def measure(setting: Setting) -> Iterator[Row]:
         lambda own, others: _same(own, others, len(images.validation)),
         Goal(">=", 1.25),
     ).measure(setting.rounds)
-
-
-def stock_workers(setting: Setting) -> int:
-    """Return how many loader processes serve the stock example best: none where the network needs the same cores."""
-    return min(8, os.cpu_count() or 1) if setting.on_gpu else 0
 
 
 def _parts(images: package.Images) -> dict[str, Any]:

@@ -46,8 +46,11 @@ def _rows(setting: Setting, images: package.Images, side: int, what: str) -> Ite
     def ours() -> torch.Tensor:
         return _first([pixels for pixels in package.batches(chosen, processor)])
 
+    cores = os.cpu_count() or 1
+    loaders = {workers: stock.loader(pictures, BATCH, workers) for workers in (0, cores)}
+
     def theirs(workers: int) -> torch.Tensor:
-        return _first([pixels for pixels, _ in stock.loader(pictures, BATCH, workers)])
+        return _first([pixels for pixels, _ in loaders[workers]])
 
     def same(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> str:
         levels = 255 * torch.tensor(preprocessing.std)[:, None, None]
@@ -59,7 +62,6 @@ def _rows(setting: Setting, images: package.Images, side: int, what: str) -> Ite
     yield Comparison(
         "input", name, f"{baseline} in the same process", "faster", ours, lambda: theirs(0), same, Goal(">=", 3)
     ).measure(setting.rounds)
-    cores = os.cpu_count() or 1
     yield Comparison(
         "input", name, f"{baseline} with {cores} worker processes", "faster", ours, lambda: theirs(cores), same
     ).measure(setting.rounds)

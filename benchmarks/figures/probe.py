@@ -29,10 +29,14 @@ class _Probe:
         self.rate = 0.0
         self.seed = 0
         preprocessing = stock.Preprocessing.of(self.processor)
+        workers = setting.stock_workers
         self.train, self.validation, self.held_out = (
             stock.Pictures(package.contents(part), part.targets, preprocessing.evaluation())
             for part in (self.images.train, self.images.validation, self.images.held_out)
         )
+
+        self.shuffled = stock.loader(self.train, BATCH, workers, shuffle=True)
+        self.in_order = [stock.loader(part, BATCH, workers) for part in (self.train, self.validation)]
 
     @property
     def what(self) -> str:
@@ -51,8 +55,8 @@ class _Probe:
         self.seed += 1
         return stock.probe(
             self.backbone,
-            stock.loader(self.train, BATCH, shuffle=True),
-            stock.loader(self.validation, BATCH),
+            self.shuffled,
+            self.in_order[1],
             len(self.images.label_names),
             self.epochs,
             self.rate / 4,  # for batches of 64 instead of 256
@@ -61,11 +65,7 @@ class _Probe:
 
     def one_pass(self) -> torch.Tensor:
         """Compute the features of train and validation once, in plain PyTorch."""
-        passes = [
-            stock.features(self.backbone, stock.loader(part, BATCH), self.setting.device)
-            for part in (self.train, self.validation)
-        ]
-        return torch.cat(passes)
+        return torch.cat([stock.features(self.backbone, part, self.setting.device) for part in self.in_order])
 
     def same_accuracy(self, ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> str:
         """Compare the heads on images that no side has seen."""
@@ -130,7 +130,7 @@ def measure(setting: Setting) -> Iterator[Row]:
         both.same_features,
         Goal("<=", 0.9),
     ).measure(setting.rounds)
-    ready = [list(stock.loader(part, BATCH)) for part in (both.train, both.validation)]
+    ready = [list(part) for part in both.in_order]
     yield Comparison(
         "probe",
         f"probe of {epochs}, {both.what}",
