@@ -126,13 +126,13 @@ def training_batches(images: LabeledImages, processor: Any, augmentation: str, s
         yield batch["pixel_values"]
 
 
-def augment(name: str, pixels: torch.Tensor, seed: int) -> torch.Tensor:
-    """Augment a batch, uint8 [n, 3, height, width]."""
+def augment(name: str, pixels: torch.Tensor, rows: range, seed: int) -> torch.Tensor:
+    """Augment a batch, uint8 [n, 3, height, width], of some rows of a split, which select the draws."""
     change = augmentation_for(name, *pixels.shape[-2:])
     out = torch.empty_like(pixels)
-    for row, image in enumerate(pixels):
+    for number, row in enumerate(rows):
         with drawn_by(seed, 0, row):
-            out[row] = change(image)
+            out[number] = change(pixels[number])
     return out
 
 

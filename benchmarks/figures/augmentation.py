@@ -100,7 +100,8 @@ def _alone(setting: Setting, name: str, goal: Goal) -> Row:
 
     def ours() -> torch.Tensor:
         seed = next(seeds)
-        return torch.cat([package.augment(name, batch, seed) for batch in pixels.split(BATCH)])
+        rows = [range(first, min(first + BATCH, count)) for first in range(0, count, BATCH)]
+        return torch.cat([package.augment(name, pixels[some.start : some.stop], some, seed) for some in rows])
 
     def theirs() -> torch.Tensor:
         return torch.stack([stock_change(image) for image in pixels])
