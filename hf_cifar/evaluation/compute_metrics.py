@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 from hf_cifar.evaluation.calibration import calibration_error, reliability
 from hf_cifar.evaluation.intervals import wilson_interval
 from hf_cifar.evaluation.mistakes import confused_pairs
-from hf_cifar.evaluation.scores import accuracy, macro_f1, top_k_accuracy
 from hf_cifar.run.split_metrics import ClassMetrics, ReliabilityBin, SplitMetrics
 from hf_cifar.utils.files import write_aside
 from hf_cifar.utils.logits import log_probabilities, negative_log_likelihoods
@@ -32,12 +31,17 @@ def compute_metrics(
         label_names: class names in the order of the logits.
         temperature: of temperature scaling, fitted on other images; without it the `_calibrated` metrics are None.
     """
-    from sklearn.metrics import confusion_matrix  # a second, with scipy.stats: not before there is something to measure
+    # With scipy.stats two seconds: not before there is something to measure.
+    from sklearn.metrics import confusion_matrix
+
+    from hf_cifar.evaluation.metrics import Accuracy, MacroF1, TopKAccuracy
 
     predictions = logits.argmax(axis=1)
     confusion: list[list[int]] | None = None
     if len(label_names) <= MAX_MATRIX:
         confusion = confusion_matrix(labels, predictions, labels=range(len(label_names))).tolist()
+    quiet, given = {"keep_in_memory": True}, {"predictions": predictions, "references": labels}
+    accuracy = Accuracy(**quiet).compute(**given)["accuracy"]
     nll, bins = _calibration(logits, labels)
     nll_scaled: float | None = None
     bins_scaled: list[ReliabilityBin] | None = None
@@ -45,11 +49,11 @@ def compute_metrics(
         nll_scaled, bins_scaled = _calibration(logits.astype(np.float64) / temperature, labels)
     return SplitMetrics(
         num_examples=len(labels),
-        accuracy=accuracy(labels, predictions),
+        accuracy=accuracy,
         accuracy_ci95=wilson_interval(int((predictions == labels).sum()), len(labels)),
-        f1_macro=macro_f1(labels, predictions),
-        f1_macro_present=macro_f1(labels, predictions, np.unique(labels).tolist()),
-        top5_accuracy=top_k_accuracy(labels, logits, k=5),
+        f1_macro=MacroF1(**quiet).compute(**given)["f1_macro"],
+        f1_macro_present=MacroF1(**quiet).compute(**given, labels=np.unique(labels).tolist())["f1_macro"],
+        top5_accuracy=TopKAccuracy(**quiet).compute(predictions=logits, references=labels, k=5)["top_k_accuracy"],
         temperature=temperature,
         nll=nll,
         ece=calibration_error(bins),

@@ -3,7 +3,6 @@
 import numpy as np
 from transformers import EvalPrediction
 
-from hf_cifar.evaluation.scores import accuracy, macro_f1
 from hf_cifar.utils.logits import negative_log_likelihoods
 
 
@@ -16,14 +15,17 @@ def validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
     Returns:
         `accuracy`, `f1_macro` and `nll`, which is infinite for logits that are not finite.
     """
+    # With scikit-learn and scipy.stats two seconds: not before there is something to measure.
+    from hf_cifar.evaluation.metrics import Accuracy, MacroF1
+
     logits, labels = prediction.predictions, prediction.label_ids
     assert not isinstance(logits, tuple) and not isinstance(labels, tuple)
-    predictions = logits.argmax(axis=1)
+    answers = {"predictions": logits.argmax(axis=1), "references": labels}
     nll = float("inf")
     if np.isfinite(logits).all():
         nll = float(negative_log_likelihoods(logits, labels).mean())
     return {
-        "accuracy": accuracy(labels, predictions),
-        "f1_macro": macro_f1(labels, predictions, range(logits.shape[1])),
+        **Accuracy(keep_in_memory=True).compute(**answers),
+        **MacroF1(keep_in_memory=True).compute(**answers, num_labels=logits.shape[1]),
         "nll": nll,
     }
