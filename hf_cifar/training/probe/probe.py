@@ -93,7 +93,9 @@ class Probe:
         cache = Path(self.config.feature_cache).expanduser() if self.config.feature_cache else None
         freeze(model)
         on_device(model, self.arguments.device)
-        self.cache = FeatureCache(model, processor, cache)
+        self.cache = FeatureCache(
+            model, processor, cache, backend=self.config.feature_backend, dtype=self.config.feature_dtype
+        )
         self.images_read: dict[str, int] = {}
         self.feature_seconds = 0.0
 
