@@ -138,8 +138,9 @@ class ProbeConfig:
     )
     feature_cache: str | None = option(
         None,
-        "folder of the cached features; default: $HF_CIFAR_CACHE, or hf_cifar in the user's cache",
-        metavar="DIR",
+        "folder of the cached features, or an address such as s3://BUCKET/FOLDER that machines share (what fsspec "
+        "opens), with the default folder as working copy; default: $HF_CIFAR_CACHE, or hf_cifar in the user's cache",
+        metavar="DIR|URL",
     )
     feature_backend: str = option(
         "auto",

@@ -19,11 +19,13 @@ from transformers import PreTrainedModel
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.loader import default_workers, in_order
 from hf_cifar.data.row_cache import RowCache, cache_folder
+from hf_cifar.data.shared_store import SharedStore
 from hf_cifar.data.transforms import Transform
 from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import head, head_names
 from hf_cifar.training.probe.backends import Backend, faster_by_onnx, onnx_backend, onnx_installed, torch_backend
 from hf_cifar.utils import processes
+from hf_cifar.utils.network import is_address
 from hf_cifar.utils.progress import progress
 
 PART_ROWS = 16_384
@@ -85,7 +87,8 @@ class FeatureCache:
     Args:
         model: classifier; its backbone is used in eval mode, its head is ignored.
         processor: image processor.
-        folder: of the cache; default: `cache_folder("features")`.
+        folder: of the cache, or the address of a store that others share, of which the default folder is the working
+            copy; default: `cache_folder("features")`.
         backend: torch, onnx, or auto: on a CPU the faster one, where ONNX Runtime is installed.
         dtype: that the features of training images are computed in, float32 or bfloat16; all are kept in float32.
     """
@@ -94,14 +97,15 @@ class FeatureCache:
         self,
         model: PreTrainedModel,
         processor: Any,
-        folder: Path | None = None,
+        folder: Path | str | None = None,
         *,
         backend: str = "auto",
         dtype: str = "float32",
     ) -> None:
         self.model = model
         self.processor = processor
-        self.folder = folder or cache_folder("features")
+        self.store = SharedStore(folder) if isinstance(folder, str) and is_address(folder) else None
+        self.folder = cache_folder("features") if folder is None or self.store else Path(folder).expanduser()
         self.backend = backend
         self.dtype = dtype
         self.backbone_key = _backbone_key(model)
@@ -152,7 +156,9 @@ class FeatureCache:
         return Features(images.targets, images_read, seconds, cached.arrays["features"], part, position)
 
     def _split(self, images: LabeledImages, backend: str, dtype: str) -> RowCache:
-        split = RowCache(self.folder, self.describe(images, backend, dtype), ["features"], "cached features")
+        split = RowCache(
+            self.folder, self.describe(images, backend, dtype), ["features"], "cached features", self.store
+        )
         return self._splits.setdefault(split.folder, split)  # which knows what has been verified
 
     def _choose(self, images: LabeledImages, dtype: str) -> str:
@@ -160,7 +166,10 @@ class FeatureCache:
         if self.backend != "auto" or dtype != "float32":
             return "torch" if self.backend == "auto" else self.backend
         usable = self.model.device.type == "cpu" and onnx_installed()
-        missing = {name: len(self._split(images, name, dtype).missing(images.index)) for name in ("torch", "onnx")}
+        splits = {name: self._split(images, name, dtype) for name in ("torch", "onnx")}
+        for split in splits.values():
+            split.synchronize()
+        missing = {name: len(split.missing(images.index)) for name, split in splits.items()}
         if missing["torch"] != missing["onnx"]:
             best = min(missing, key=lambda name: missing[name])
             return best if usable or not missing[best] else "torch"
