@@ -212,6 +212,7 @@ class FeatureCache:
         values = np.empty((min(PART_ROWS, len(rows)), head(self.model).in_features), dtype=DTYPE)
         first, done, started = 0, 0, time.perf_counter()
         with progress(None, f"features of {images.name}", "image", total=len(rows)) as bar:
+            # On a CPU without a thread that decodes ahead: on 2 cores, where the network uses both, it cost 4 to 12 %.
             for pixels in batches:
                 values[done : done + len(pixels)] = compute(pixels)
                 done += len(pixels)
