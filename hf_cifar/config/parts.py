@@ -149,8 +149,21 @@ class ProbeConfig:
     )
     feature_cache: str | None = option(
         None,
-        "folder of the cached features; default: $HF_CIFAR_CACHE, or hf_cifar in the user's cache",
-        metavar="DIR",
+        "folder of the cached features, or an address such as s3://BUCKET/FOLDER that machines share (what fsspec "
+        "opens), with the default folder as working copy; default: $HF_CIFAR_CACHE, or hf_cifar in the user's cache",
+        metavar="DIR|URL",
+    )
+    feature_backend: str = option(
+        "auto",
+        "torch; onnx: ONNX Runtime on the CPU (pip install 'hf_cifar[onnx]'); auto: onnx where it is installed, the "
+        "pass is long and a first batch is faster, else torch; the features agree to 1e-5",
+        choices=("auto", "torch", "onnx"),
+    )
+    feature_dtype: str = option(
+        "float32",
+        "what the features of training images are computed in; bfloat16 is for accelerators, and measured numbers stay "
+        "those of float32",
+        choices=("float32", "bfloat16"),
     )
     learning_rates: list[float] = option(
         [0.01],
@@ -169,6 +182,8 @@ class ProbeConfig:
     def __post_init__(self) -> None:
         if self.features == "online" and self.solver == "lbfgs":
             raise InputError("--solver lbfgs needs all features at once: use --features cached")
+        if self.feature_backend == "onnx" and self.feature_dtype != "float32":
+            raise InputError("--feature-backend onnx computes in float32: leave --feature-dtype out, or take torch")
         for name in ("learning_rates", "strengths"):
             if not getattr(self, name):
                 raise InputError(f"{flag(name)} is empty: give at least one number")

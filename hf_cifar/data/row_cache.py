@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 
+from hf_cifar.data.shared_store import SharedStore
 from hf_cifar.utils import processes
 from hf_cifar.utils.checksums import find_damage, write_checksums
 from hf_cifar.utils.files import path_aside, remove_leftovers, write_json
@@ -53,14 +54,23 @@ class RowCache:
         description: what the arrays depend on, for JSON; its SHA-256 is the key.
         names: of the arrays in every part, each in a file `NAME.npy`.
         title: what is cached, for the warning about a damaged part.
+        store: from which whole parts are fetched, and to which new ones are published.
     """
 
-    def __init__(self, folder: Path, description: dict[str, Any], names: Sequence[str], title: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        description: dict[str, Any],
+        names: Sequence[str],
+        title: str,
+        store: SharedStore | None = None,
+    ) -> None:
         key = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:24]
         self.folder = folder / key
         self.description = description
         self.names = tuple(names)
         self.title = title
+        self.store = None if store is None else store.below(key)
         self._verified: set[Path] = set()
 
     def missing(self, rows: np.ndarray) -> np.ndarray:
@@ -80,6 +90,7 @@ class RowCache:
         self.folder.mkdir(parents=True, exist_ok=True)
         if processes.is_main():
             self._remove_damaged()
+            self.synchronize()
         missing = processes.from_main(self.missing(rows))
         if len(missing):
             # The main process takes the lock; the others wait for its broadcast.
@@ -93,7 +104,16 @@ class RowCache:
                 if len(mine):
                     compute(mine)
                 processes.wait_for_all()
+            if len(self.missing(rows)):
+                self._fetch()  # what a machine with another disk has computed
         return len(missing)
+
+    def synchronize(self) -> None:
+        """Fetch the whole parts that the store has and this folder lacks, and publish those that the store lacks."""
+        if self.store is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._fetch()
+            self.store.publish(self._parts(), CHECKSUMS)
 
     @contextmanager
     def part(self, rows: np.ndarray) -> Iterator[Path]:
@@ -108,9 +128,12 @@ class RowCache:
             yield aside
             np.save(aside / ROWS, rows)
             write_checksums(aside / CHECKSUMS, [*(aside / f"{name}.npy" for name in self.names), aside / ROWS])
-            os.replace(aside, self.folder / f"part-{rows[0]}-{len(rows)}-{time.time_ns()}")
+            folder = self.folder / f"part-{rows[0]}-{len(rows)}-{time.time_ns()}"
+            os.replace(aside, folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+        if self.store is not None:
+            self.store.publish([folder], CHECKSUMS)
 
     def open(self, total: int) -> CachedRows:
         """Return the arrays of every part, memory-mapped.
@@ -126,6 +149,10 @@ class RowCache:
             position[held] = np.arange(len(held))
         arrays = {name: [_mapped(folder / f"{name}.npy") for folder in parts] for name in self.names}
         return CachedRows(arrays, part, position)
+
+    def _fetch(self) -> None:
+        if self.store is not None:
+            self.store.fetch(self.folder, [*(f"{name}.npy" for name in self.names), ROWS], CHECKSUMS)
 
     def _parts(self) -> list[Path]:
         return sorted(self.folder.glob("part-*"))

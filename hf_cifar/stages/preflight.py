@@ -7,7 +7,7 @@ from hf_cifar.errors import InputError
 from hf_cifar.hub.access import check_push
 from hf_cifar.run.resolve import Request
 from hf_cifar.utils.files import refuse_unwritable
-from hf_cifar.utils.network import go_offline, hub_cached, hub_reachable, reachable
+from hf_cifar.utils.network import go_offline, hub_cached, hub_reachable, is_address, reachable
 
 TORCHVISION_SERVER = "https://download.pytorch.org"
 ALTERNATIVES = "use a local folder (--dataset DIR) and local weights (--weights FILE), or try --recipe demo"
@@ -26,7 +26,7 @@ def check(request: Request) -> None:
     if config.stages:
         refuse_unwritable("--output-dir", config.folder)
         if "probe" in config.stages and config.probe.feature_cache is not None:
-            refuse_unwritable("--feature-cache", Path(config.probe.feature_cache).expanduser())
+            _check_feature_cache(config.probe.feature_cache)
     if config.stages and config.hub.push_to_hub:
         # Before hours of training, not after; the push stage asks for itself.
         check_push(config)
@@ -44,6 +44,15 @@ def check(request: Request) -> None:
                 raise InputError(f"cannot reach the Hugging Face Hub, and {kind} {full} is not cached: {ways}")
         go_offline()
     _check_torchvision(request)
+
+
+def _check_feature_cache(place: str) -> None:
+    if not is_address(place):
+        refuse_unwritable("--feature-cache", Path(place).expanduser())
+        return
+    from hf_cifar.data.shared_store import SharedStore  # an address is rare, and fsspec takes a moment to import
+
+    SharedStore(place).check()
 
 
 def _check_torchvision(request: Request) -> None:

@@ -50,6 +50,11 @@ def go_offline() -> None:
             setattr(sys.modules[name], attribute, True)
 
 
+def is_address(text: str) -> bool:
+    """Return whether a text is an address, such as s3://BUCKET/FOLDER, and not a local path."""
+    return "://" in text
+
+
 def is_hub_id(name: str) -> bool:
     """Return whether `name` has the form USER/NAME or USER/NAME@REVISION."""
     return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@\w[\w./-]*)?", name) is not None

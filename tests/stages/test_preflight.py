@@ -113,3 +113,16 @@ def test_what_a_stage_does_not_use_is_not_looked_for(no_network, tmp_path):
     preflight.check(config(stage="evaluate", checkpoint=str(tmp_path), dataset="digits"))
     with pytest.raises(InputError, match="dataset uoft-cs/cifar10 is not cached"):
         preflight.check(config(stage="evaluate", checkpoint=str(tmp_path)))
+
+
+def test_an_address_of_features_that_nothing_opens_or_that_does_not_answer_is_refused(image_folder, monkeypatch):
+    local = {"dataset": str(image_folder), "weights": "none"}
+    with pytest.raises(InputError, match=r"^--feature-cache nowhere://x cannot be opened"):
+        preflight.check(config(feature_cache="nowhere://x", **local))
+
+    def silent(*args, **kwargs):
+        raise ConnectionRefusedError("nobody there")
+
+    monkeypatch.setattr("fsspec.implementations.memory.MemoryFileSystem.exists", silent)
+    with pytest.raises(InputError, match=r"^--feature-cache memory://x does not answer \(ConnectionRefusedError"):
+        preflight.check(config(feature_cache="memory://x", **local))

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -91,10 +90,15 @@ class Probe:
         self.splits = splits
         self.folder = folder
         self.arguments = probe_arguments(config, folder)
-        cache = Path(self.config.feature_cache).expanduser() if self.config.feature_cache else None
         freeze(model)
         on_device(model, self.arguments.device)
-        self.cache = FeatureCache(model, processor, cache)
+        self.cache = FeatureCache(
+            model,
+            processor,
+            self.config.feature_cache,
+            backend=self.config.feature_backend,
+            dtype=self.config.feature_dtype,
+        )
         self.images_read: dict[str, int] = {}
         self.feature_seconds = 0.0
 

@@ -1,0 +1,179 @@
+"""What computes the pooled features of a batch: torch, with a model made for inference, or ONNX Runtime.
+
+Each is compared with the model itself before it is used.
+"""
+
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from hf_cifar.errors import InputError
+from hf_cifar.models.anatomy import pooled_features
+from hf_cifar.models.fold import inference_copy
+from hf_cifar.utils.progress import say
+
+TOLERANCE = 1e-5  # of the largest feature: rounding in another order makes 1e-6
+COMPARED = 16  # images of the first batch
+ONNX_MODULES = ("onnx", "onnxruntime", "onnxscript")
+ONNX_PAYS_AFTER = 60.0  # seconds of a pass by torch; the export takes 3 to 6, and gains 0 to 25 %
+ONNX_PAYS_BELOW = 0.9  # of torch's time
+
+# Maps the network's input, float32 [n, 3, height, width] on the CPU, to features, float32 [n, features].
+Backend = Callable[[torch.Tensor], np.ndarray]
+
+
+def onnx_installed() -> bool:
+    """Return whether everything is installed that `--feature-backend onnx` needs."""
+    return all(find_spec(name) for name in ONNX_MODULES)
+
+
+def torch_backend(model: PreTrainedModel, pixels: torch.Tensor, dtype: torch.dtype) -> Backend:
+    """Return a backend by torch: of a copy made for inference where that computes the same, or else of the model.
+
+    Args:
+        model: in eval mode, on the device to compute on; it is not changed.
+        pixels: the first batch.
+        dtype: float32, or bfloat16 for autocast.
+    """
+    wanted = _features(model, pixels[:COMPARED])
+    try:
+        made = inference_copy(model, pixels[:1].to(model.device))
+        problem = None if made is None else _difference(_features(made, pixels[:COMPARED]), wanted)
+    except Exception as error:  # whatever the code of a network says to a layer that is missing
+        made, problem = None, f"{type(error).__name__}: {error}".splitlines()[0]
+    if problem is not None:
+        say(f"features by the model as it is, since a copy with folded BatchNorm cannot be used: {problem}")
+    used, layout = (model, torch.contiguous_format) if made is None or problem else (made, torch.channels_last)
+    return lambda batch: _features(used, batch, dtype, layout)
+
+
+def onnx_backend(model: PreTrainedModel, pixels: torch.Tensor) -> Backend:
+    """Return a backend by ONNX Runtime on the CPU, with as many threads as torch.
+
+    Args:
+        model: in eval mode; it is not changed.
+        pixels: the first batch.
+
+    Raises:
+        InputError: it is not installed, or the model cannot be exported, or the features differ.
+    """
+    if not onnx_installed():
+        missing = ", ".join(name for name in ONNX_MODULES if not find_spec(name))
+        raise InputError(f"--feature-backend onnx needs {missing}: pip install 'hf_cifar[onnx]', or take torch")
+    import onnxruntime
+
+    wanted = _features(model, pixels[:COMPARED])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = _exported(model, pixels, Path(folder))
+            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            found = session.run(None, {"pixel_values": pixels[:COMPARED].numpy()})[0]
+        except Exception as error:  # torch.export, onnxscript and ONNX Runtime share no type of error
+            reason = str(error).strip().partition("\n")[0][:200]
+            raise InputError(
+                f"the network cannot be exported to ONNX ({type(error).__name__}: {reason}): "
+                "use --feature-backend torch"
+            ) from error
+    problem = _difference(found, wanted)
+    if problem is not None:
+        raise InputError(f"--feature-backend onnx: {problem}: use --feature-backend torch")
+
+    def run(batch: torch.Tensor) -> np.ndarray:
+        features: np.ndarray = session.run(None, {"pixel_values": batch.numpy()})[0]
+        return features
+
+    return run
+
+
+def faster_by_onnx(by_torch: Backend, model: PreTrainedModel, pixels: torch.Tensor, images: int) -> Backend | None:
+    """Return a backend by ONNX Runtime where it is measured to be faster than torch, and the pass is long enough.
+
+    Args:
+        by_torch: its rival.
+        model: in eval mode, on the CPU.
+        pixels: the first batch, which both are timed on.
+        images: that are to be computed.
+    """
+    first = _seconds(by_torch, pixels)
+    if first / len(pixels) * images < ONNX_PAYS_AFTER:
+        return None
+    try:
+        by_onnx = onnx_backend(model, pixels)
+    except InputError as error:
+        say(f"features by torch: {error}")
+        return None
+    times = [(_seconds(by_torch, pixels), _seconds(by_onnx, pixels)) for _ in range(3)]
+    ratio = min(onnx for _, onnx in times) / min(torch for torch, _ in times)
+    chosen = ratio < ONNX_PAYS_BELOW
+    say(f"features by {'ONNX Runtime' if chosen else 'torch'}: ONNX Runtime takes {ratio:.2f} of torch's time")
+    return by_onnx if chosen else None
+
+
+@torch.inference_mode()
+def _features(
+    model: PreTrainedModel,
+    batch: torch.Tensor,
+    dtype: torch.dtype = torch.float32,
+    layout: torch.memory_format = torch.contiguous_format,
+) -> np.ndarray:
+    device = model.device
+    pixels = batch.to(device, non_blocking=True).contiguous(memory_format=layout)
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        features = pooled_features(model, pixels)
+    values: np.ndarray = features.float().cpu().numpy()
+    return values
+
+
+def _difference(found: np.ndarray, wanted: np.ndarray) -> str | None:
+    """Return in words that features differ by more than rounding does, or None."""
+    largest = float(np.abs(wanted).max(initial=0.0))
+    difference = float(np.abs(found - wanted).max(initial=0.0))
+    if difference <= TOLERANCE * largest:
+        return None
+    return f"features differ by {difference:.1e}, where the largest is {largest:.1e}"
+
+
+def _seconds(backend: Backend, pixels: torch.Tensor) -> float:
+    start = time.perf_counter()
+    backend(pixels)
+    return time.perf_counter() - start
+
+
+class _Backbone(nn.Module):
+    """The map from images to pooled features, for export."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        return pooled_features(self.model, pixel_values)
+
+
+def _exported(model: PreTrainedModel, pixels: torch.Tensor, folder: Path) -> Path:
+    """Export the backbone for batches of any number of images."""
+    sample = torch.cat([pixels[:1], pixels[:1]])  # a batch of one would be taken for a constant
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about opset versions and the like, nothing that a user could change
+        torch.onnx.export(
+            _Backbone(model).eval(),
+            (sample,),
+            folder / "backbone.onnx",
+            input_names=["pixel_values"],
+            output_names=["features"],
+            dynamic_shapes={"pixel_values": {0: torch.export.Dim("batch")}},
+            dynamo=True,
+            verbose=False,
+        )
+    return folder / "backbone.onnx"
