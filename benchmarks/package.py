@@ -18,7 +18,9 @@ from benchmarks.measuring import Timed
 from benchmarks.setting import BATCH, Setting
 from hf_cifar.config.locate import locate_model, locate_weights
 from hf_cifar.config.parts import DataConfig
-from hf_cifar.data.augmentation import augmentation_for, drawn_by
+from hf_cifar.data.augmentation.augmentation import Augmentation
+from hf_cifar.data.augmentation.draws import Draws
+from hf_cifar.data.image_cache import decoded_once
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.loader import ImageDataset, default_workers, image_loader, in_order
 from hf_cifar.data.sources import load_source
@@ -40,7 +42,7 @@ from hf_cifar.training.finetune.starting_point import find_start
 from hf_cifar.training.finetune.trainer import FinetuneTrainer
 from hf_cifar.training.freezing import freeze_statistics
 from hf_cifar.training.optimizer import parameter_groups
-from hf_cifar.training.probe.features import FeatureCache
+from hf_cifar.training.probe.features import FeatureCache, batch_size
 from hf_cifar.training.probe.probe import Probe
 from hf_cifar.utils.device import on_device
 
@@ -81,6 +83,11 @@ def all_training_images(dataset: str) -> LabeledImages:
     return load_source(DataConfig(dataset=dataset)).splits["train"]
 
 
+def decoded(images: LabeledImages, folder: Path) -> LabeledImages:
+    """Return the same images, decoded into a cache in a folder, as fine-tuning reads them."""
+    return decoded_once(images, "auto", folder)
+
+
 def contents(images: LabeledImages) -> list[bytes]:
     """Return the encoded images, as they are in the dataset's files."""
     cells = (images.rows[int(row)]["image"] for row in images.index)
@@ -116,24 +123,22 @@ def at_size(processor: Any, side: int) -> Any:
 
 def batches(images: LabeledImages, processor: Any) -> Iterator[torch.Tensor]:
     """Yield the input of evaluation, float32 [n, 3, side, side], in order, without worker processes."""
-    yield from in_order(images, Transform(processor), BATCH, 0)
+    transform = Transform(processor)
+    (first,) = in_order(images.select(np.arange(1)), transform, 1, 0)
+    yield from in_order(images, transform, batch_size(first, torch.device("cpu")), 0)
 
 
 def training_batches(images: LabeledImages, processor: Any, augmentation: str, seed: int) -> Iterator[torch.Tensor]:
     """Yield the input of training, in the order of the images, without worker processes."""
-    dataset = ImageDataset(images, Transform(processor, augmentation, seed))
+    dataset = ImageDataset(images, Transform(processor, Augmentation(augmentation, seed)))
     for batch in image_loader(dataset, batch_size=BATCH, num_workers=0):
         yield batch["pixel_values"]
 
 
 def augment(name: str, pixels: torch.Tensor, rows: range, seed: int) -> torch.Tensor:
     """Augment a batch, uint8 [n, 3, height, width], of some rows of a split, which select the draws."""
-    change = augmentation_for(name, *pixels.shape[-2:])
-    out = torch.empty_like(pixels)
-    for number, row in enumerate(rows):
-        with drawn_by(seed, 0, row):
-            out[number] = change(pixels[number])
-    return out
+    augmentation = Augmentation(name, seed)
+    return augmentation.apply(pixels, augmentation.draw(Draws(seed, 0, np.array(rows)), *pixels.shape[-2:]))
 
 
 def probe(setting: Setting, images: Images, model: PreTrainedModel, processor: Any, epochs: int) -> dict[str, Any]:
@@ -299,7 +304,7 @@ class _Clock(TrainerCallback):
 
 def training_images(images: LabeledImages, processor: Any, count: int) -> ImageDataset:
     """Return `count` training images with the standard augmentation; those of a smaller dataset come several times."""
-    return ImageDataset(images.select(np.arange(count) % len(images)), Transform(processor, "standard", 0))
+    return ImageDataset(images.select(np.arange(count) % len(images)), Transform(processor, Augmentation("standard")))
 
 
 def loader_processes(setting: Setting) -> int:

