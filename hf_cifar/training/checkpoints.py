@@ -1,5 +1,10 @@
-"""Checkpoints that are complete: marked once all of one is on disk, and kept until a newer one is."""
+"""Checkpoints that are complete: marked once all of one is on disk, and kept until a newer one is.
 
+The newest are kept whole, since training continues from them. The best epoch is chosen by its weights alone: once it is
+no longer among the newest, the rest of it is removed.
+"""
+
+import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -10,15 +15,20 @@ import torch
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_cifar.errors import TrainingError
+from hf_cifar.training.finetune.ema import FILE as AVERAGE
 from hf_cifar.training.trainer_compat import SaveAfterEvaluation
 from hf_cifar.utils import processes
 from hf_cifar.utils.checksums import find_damage, write_checksums
+from hf_cifar.utils.files import write_json
 from hf_cifar.utils.progress import say
 
 COMPLETE = "complete.json"
 _NAME = re.compile(r"checkpoint-\d+")
 STATE = "trainer_state.json"
 KEEP = 2  # the last one may turn out to be damaged
+# What the weights are read from: the average if there is one, else the network.
+_AVERAGE = re.compile(re.escape(AVERAGE))
+_NETWORK = re.compile(r"config\.json|model.*\.safetensors(\.index\.json)?")
 
 
 class Saved(Protocol):
@@ -40,7 +50,7 @@ class CheckpointCallback(SaveAfterEvaluation):
         folder: of the checkpoints.
         saved: state to save in addition to what `Trainer` saves.
         resume: checkpoint that training continues from.
-        keep: number of newest checkpoints to keep; the best one is kept as well.
+        keep: number of newest checkpoints to keep; the weights of the best one are kept as well.
         every_epoch: save one after every epoch, so that the best epoch can be restored from it.
         watched: stop training when weights are no longer finite.
     """
@@ -98,28 +108,34 @@ class CheckpointCallback(SaveAfterEvaluation):
         processes.wait_for_all()
         if processes.is_main():
             _mark(newest)
-            self._rotate(state)
+            self._rotate()
 
-    def _rotate(self, state: TrainerState) -> None:
-        complete = sorted(_complete_ones(self.folder), key=_step)
-        best = f"checkpoint-{state.best_global_step}"
-        for old in complete[: -self.keep]:
-            if old.name != best:
+    def _rotate(self) -> None:
+        """Keep the newest checkpoints, and the weights of the epochs that are the best ones to their knowledge."""
+        complete = _complete_ones(self.folder)
+        newest = [path for path in complete if _can_be_resumed(path)][: self.keep]
+        # The one before the newest may know another best epoch, and training may have to continue from there.
+        best = {f"checkpoint-{read_state(path).best_global_step}" for path in newest}
+        for old in complete:
+            if old.name in best and old not in newest:
+                _reduce_to_weights(old)
+            elif old not in newest:
                 _remove(old)
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """Return the newest undamaged checkpoint of a folder, or None; what is damaged is said."""
+    """Return the newest undamaged checkpoint that training can continue from, or None; what is damaged is said."""
     for path in _checkpoints(folder):
         damage = find_damage(path / COMPLETE)
-        if damage is None:
+        if damage is not None:
+            say(f"warning: {path.name} is incomplete or damaged ({damage}): the one before it is used")
+        elif _can_be_resumed(path):
             return path
-        say(f"warning: {path.name} is incomplete or damaged ({damage}): the one before it is used")
     return None
 
 
 def checkpoint_of(folder: Path, step: int) -> Path:
-    """Return the checkpoint of a step.
+    """Return the checkpoint of a step; there may be nothing but weights in it.
 
     Raises:
         TrainingError: it is missing or damaged.
@@ -142,6 +158,35 @@ def _mark(folder: Path) -> None:
     """Mark a checkpoint complete once its files are on disk; the mark lists every file with its size and checksum."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE]
     write_checksums(folder / COMPLETE, files)
+
+
+def _reduce_to_weights(folder: Path) -> None:
+    """Remove what only resuming needs from a complete checkpoint.
+
+    The mark changes first, as a whole: a kill at any moment leaves a complete checkpoint, or complete weights beside
+    files that belong to nothing, which the next call removes.
+    """
+    recorded = _recorded(folder)
+    pattern = _AVERAGE if AVERAGE in recorded else _NETWORK
+    weights = {name: entry for name, entry in recorded.items() if pattern.fullmatch(name)}
+    if not weights:
+        return
+    if weights != recorded:
+        write_json(folder / COMPLETE, weights)
+    for path in folder.iterdir():
+        if path.name not in (COMPLETE, *weights):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _can_be_resumed(complete: Path) -> bool:
+    """Return whether a complete checkpoint is more than weights."""
+    return STATE in _recorded(complete)
+
+
+def _recorded(complete: Path) -> dict[str, Any]:
+    """Return the files of a complete checkpoint, by name."""
+    recorded: dict[str, Any] = json.loads((complete / COMPLETE).read_text(encoding="utf-8"))
+    return recorded
 
 
 def _remove(folder: Path) -> None:

@@ -1,18 +1,28 @@
 """Checkpoints on disk: complete, damaged, newest, best."""
 
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 import torch
 from transformers import TrainerControl, TrainerState
 
 from hf_cifar.errors import TrainingError
-from hf_cifar.training.checkpoints import COMPLETE, CheckpointCallback, checkpoint_of, last_checkpoint
+from hf_cifar.training import checkpoints
+from hf_cifar.training.checkpoints import COMPLETE, CheckpointCallback, checkpoint_of, last_checkpoint, read_state
 
 
-def save(callback, step, best=None, model=None):
+def save(callback, step, best=None, model=None, average=False):
     folder = callback.folder / f"checkpoint-{step}"
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "config.json").write_text("{}")
+    (folder / "optimizer.pt").write_bytes(b"momentum")
+    if average:
+        (folder / "ema.safetensors").write_bytes(b"average")
     state = TrainerState(global_step=step, best_global_step=best)
+    state.save_to_json(str(folder / "trainer_state.json"))
     callback.on_save(None, state, TrainerControl(), model=model or torch.nn.Linear(1, 1))
     return folder
 
@@ -27,6 +37,71 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
         save(callback, step, best=1)
     assert names(tmp_path) == ["checkpoint-1", "checkpoint-3", "checkpoint-4"]
     assert last_checkpoint(tmp_path).name == "checkpoint-4"
+
+
+@pytest.mark.parametrize("average", [False, True])
+def test_the_best_is_kept_as_weights_once_it_is_not_among_the_newest(average, tmp_path):
+    callback = CheckpointCallback(tmp_path, [], None, keep=2)
+    best, *_ = [save(callback, step, best=1, average=average) for step in (1, 2)]
+    assert (best / "optimizer.pt").is_file(), "training may have to continue from it"
+    save(callback, 3, best=1)
+    weights = ["ema.safetensors"] if average else ["config.json", "model.safetensors"]
+    assert names(best) == sorted([COMPLETE, *weights])
+    assert checkpoint_of(tmp_path, 1) == best
+    (best / weights[-1]).write_bytes(b"other")
+    with pytest.raises(TrainingError, match="checkpoint-1, the best epoch's checkpoint, is gone or damaged"):
+        checkpoint_of(tmp_path, 1)
+
+
+def test_weights_alone_are_not_resumed_from(tmp_path, capfd):
+    callback = CheckpointCallback(tmp_path, [], None, keep=1)
+    save(callback, 1, best=1)
+    (save(callback, 2, best=1) / "optimizer.pt").write_bytes(b"cut")
+    assert last_checkpoint(tmp_path) is None
+    assert "checkpoint-1" not in capfd.readouterr().err, "it is not damaged"
+
+
+def test_the_best_epoch_that_an_older_checkpoint_knows_is_still_there_when_the_newest_is_damaged(tmp_path):
+    callback = CheckpointCallback(tmp_path, [], None, keep=2)
+    for step, best in ((1, 1), (2, 1), (3, 3)):
+        newest = save(callback, step, best=best)
+    (newest / "optimizer.pt").unlink()
+    known = read_state(last_checkpoint(tmp_path)).best_global_step
+    assert known == 1 and checkpoint_of(tmp_path, known)
+
+
+@pytest.mark.parametrize("moment", range(6))
+def test_a_kill_while_the_best_is_reduced_leaves_it_whole_or_as_weights(moment, tmp_path, monkeypatch):
+    """Stop before each change on disk in turn, and then go on as a resumed run does."""
+    callback = CheckpointCallback(tmp_path, [], None, keep=1)
+    best = save(callback, 1, best=1)
+    everything = names(best)
+    changes = []
+
+    def stopping(change):
+        def changed(path, *args, **kwargs):
+            changes.append(path)
+            if len(changes) > moment and best in Path(path).parents:
+                raise KeyboardInterrupt
+            return change(path, *args, **kwargs)
+
+        return changed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", stopping(Path.unlink))
+        patch.setattr(checkpoints, "write_json", stopping(checkpoints.write_json))
+        with suppress(KeyboardInterrupt):
+            save(callback, 2, best=1)
+    assert changes
+    assert checkpoint_of(tmp_path, 1) == best
+    whole = last_checkpoint(tmp_path)
+    assert whole.name == "checkpoint-2"
+    shutil.copytree(best, tmp_path / "copy" / "checkpoint-1")
+    resumable = last_checkpoint(tmp_path / "copy")
+    assert resumable is None or set(everything) <= set(names(best))
+    shutil.rmtree(tmp_path / "copy")
+    save(CheckpointCallback(tmp_path, [], whole, keep=1), 3, best=1)
+    assert names(best) == [COMPLETE, "config.json", "model.safetensors"]
 
 
 def test_a_damaged_checkpoint_is_not_the_last_one(tmp_path):

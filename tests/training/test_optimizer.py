@@ -102,3 +102,20 @@ def test_an_optimizer_that_is_not_installed_is_an_input_error(tmp_path):
     args = TrainingArguments(str(tmp_path), optim="adamw_bnb_8bit", report_to="none", use_cpu=True)
     with pytest.raises(InputError, match="--optim adamw_bnb_8bit"):
         make_optimizer([{"params": list(tiny_resnet().parameters())}], args, 0.9)
+
+
+@pytest.mark.parametrize(("fp16", "fused"), [(False, True), (True, False)])
+def test_sgd_is_fused_where_no_gradient_scaler_skips_steps(fp16, fused, tmp_path):
+    """And it takes the steps of the textbook: velocity = momentum * velocity + gradient + decay * weight."""
+    args = TrainingArguments(str(tmp_path), optim="sgd", learning_rate=0.1, use_cpu=True, report_to="none")
+    args.fp16 = fp16
+    weight = nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimizer = make_optimizer([{"params": [weight], "weight_decay": 0.5}], args, momentum=0.9)
+    assert optimizer.param_groups[0]["fused"] is fused
+    value, velocity = weight.detach().clone(), torch.zeros(2)
+    for gradient in (torch.tensor([1.0, 3.0]), torch.tensor([-2.0, 0.5])):
+        velocity = 0.9 * velocity + gradient + 0.5 * value
+        value = value - 0.1 * velocity
+        weight.grad = gradient
+        optimizer.step()
+    torch.testing.assert_close(weight.detach(), value)

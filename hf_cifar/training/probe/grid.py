@@ -1,11 +1,12 @@
 """A `Trainer` for a grid of heads, and the scores of each."""
 
+import gc
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import EvalPrediction, TrainingArguments
+from transformers import EvalPrediction, TrainerState, TrainingArguments
 
 from hf_cifar.errors import TrainingError
 from hf_cifar.training.optimizer import make_optimizer
@@ -44,6 +45,17 @@ class GridTrainer(StageTrainer):
         self.clipping = ClipSeparately([list(head.parameters()) for head in heads.layers], args.max_grad_norm)
         super().__init__(model, args, compute_metrics=self._metrics, watched=watched, **kwargs)
         self.add_callback(self.clipping)
+
+    def run(self) -> TrainerState:
+        """Train as `StageTrainer.run`, without looking for garbage among all that was imported and loaded before.
+
+        accelerate collects garbage as training begins, which takes as long as some epochs of the heads.
+        """
+        gc.freeze()
+        try:
+            return super().run()
+        finally:
+            gc.unfreeze()
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Return the optimizer, with one parameter group per head."""

@@ -1,5 +1,7 @@
 """Heads of a grid train as if each were alone."""
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -59,6 +61,11 @@ def test_a_head_that_diverges_leaves_the_others_alone(tmp_path):
     heads = trained(tmp_path, [0.05, 3e38], max_grad_norm=0.0)
     assert not heads.layers[1].weight.isfinite().all()
     torch.testing.assert_close(heads.layers[0].weight, plain(0.05, 0.0), rtol=1e-4, atol=1e-6)
+
+
+def test_garbage_is_collected_again_after_training(tmp_path):
+    trained(tmp_path, [0.05])
+    assert gc.isenabled() and gc.get_freeze_count() == 0
 
 
 def test_scores_are_those_of_each_head():
