@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -9,11 +10,16 @@ from typing import Any
 
 import datasets
 import numpy as np
+import torch.utils.data
 from PIL import Image
 
 from hf_cifar.data.decoding import decode, encoded, open_image
 from hf_cifar.errors import InputError
+from hf_cifar.utils.processes import usable_cores
 from hf_cifar.utils.progress import progress, say
+
+# Pixels from which Pillow's work on an image, during which other threads run, is more than Python's.
+LARGE = 128 * 128
 
 
 class CorruptImageError(InputError):
@@ -109,16 +115,21 @@ class LabeledImages:
         """
         rows = self.index[np.asarray(positions, dtype=np.int64)]
         cells = self.rows[rows]["image"]
-        images = []
-        for row, cell in zip(rows, cells, strict=True):
-            try:
-                images.append(_decoded(encoded(cell, self.folders), self.name))
-            except Exception as error:
-                raise CorruptImageError(
-                    f"{self.where(int(row), cell)} cannot be read ({_short(error)}): "
-                    "repair or remove it, or go on without it by --skip-corrupt"
-                ) from error
-        return images
+        images = [self._read(row, cell) for row, cell in zip(rows[:1], cells[:1], strict=True)]
+        threads = decoding_threads()
+        if threads == 1 or not images or images[0].width * images[0].height < LARGE:
+            return images + [self._read(row, cell) for row, cell in zip(rows[1:], cells[1:], strict=True)]
+        with ThreadPoolExecutor(threads, "decoding") as pool:
+            return images + list(pool.map(self._read, rows[1:], cells[1:]))
+
+    def _read(self, row: int, cell: dict[str, Any]) -> Image.Image:
+        try:
+            return _decoded(encoded(cell, self.folders), self.name)
+        except Exception as error:
+            raise CorruptImageError(
+                f"{self.where(int(row), cell)} cannot be read ({_short(error)}): "
+                "repair or remove it, or go on without it by --skip-corrupt"
+            ) from error
 
     def pixels(self, positions: Sequence[int] | np.ndarray) -> list[np.ndarray]:
         """Return the images at some positions, uint8 [height, width, 3] each.
@@ -143,6 +154,13 @@ class LabeledImages:
                 self.decode([position])
             except CorruptImageError:
                 yield position
+
+
+def decoding_threads() -> int:
+    """Return how many threads decode large images: one for each core, at most eight; one in a loader's worker."""
+    if torch.utils.data.get_worker_info() is not None:
+        return 1
+    return min(8, usable_cores())
 
 
 def _decoded(content: bytes | Path, split: str) -> Image.Image:

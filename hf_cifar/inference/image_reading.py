@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from hf_cifar.data.decoding import decode, open_image
 from hf_cifar.inference.image_paths import ImagePath, is_url
+from hf_cifar.utils.processes import usable_cores
 
 DOWNLOAD_SECONDS = 30.0
 DOWNLOAD_BYTES = 100_000_000
@@ -46,8 +47,7 @@ def read_image(image: ImageLike | ImagePath) -> Image.Image:
 
 def reading_threads() -> int:
     """Return the number of threads that read images: one for each core that this process may use, at most eight."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores)
+    return min(8, usable_cores())
 
 
 def in_order(work: Callable[[A], B], items: Iterable[A], threads: int, ahead: int) -> Iterator[B]:

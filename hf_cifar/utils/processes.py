@@ -76,3 +76,8 @@ def share(total: int) -> range:
     size, rest = divmod(total, count())
     first = rank() * size + min(rank(), rest)
     return range(first, first + size + (rank() < rest))
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,6 +1,7 @@
 """Every mode becomes RGB, upright; what cannot be read is named."""
 
 import io
+import threading
 
 import datasets
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 from transformers.image_utils import load_image
 
+from hf_cifar.data import images as images_module
 from hf_cifar.data.images import CorruptImageError, LabeledImages, _warn_of_deep_grey
 
 
@@ -66,11 +68,11 @@ def test_exif_orientation_is_applied(tmp_path):
     assert read(tmp_path / "x.jpg").shape == (6, 2, 3)
 
 
-def encoded(count: int) -> LabeledImages:
+def encoded(count: int, side: int = 8) -> LabeledImages:
     cells = []
     for number in range(count):
         buffer = io.BytesIO()
-        Image.new("RGB", (8, 8), (number, 0, 0)).save(buffer, "PNG")
+        Image.new("RGB", (side, side), (number, 0, 0)).save(buffer, "PNG")
         cells.append({"bytes": buffer.getvalue(), "path": None})
     features = datasets.Features({"image": datasets.Image(decode=False)})
     rows = datasets.Dataset.from_dict({"image": cells}, features=features)
@@ -93,3 +95,25 @@ def test_a_corrupt_image_is_named_with_its_place_and_the_way_on():
     with pytest.raises(CorruptImageError, match=r"image 1 of train \(cat/7.png\) cannot be read .*--skip-corrupt"):
         images.decode([0, 1, 2])
     assert list(images.corrupt()) == [1]
+
+
+def test_large_images_are_decoded_in_threads_in_order(monkeypatch):
+    threads = set()
+    plain = images_module._decoded
+
+    def noted(*args):
+        threads.add(threading.current_thread().name)
+        return plain(*args)
+
+    monkeypatch.setattr(images_module, "_decoded", noted)
+    monkeypatch.setattr(images_module, "usable_cores", lambda: 4)
+    for side, alone in ((8, True), (160, False)):
+        threads.clear()
+        assert [image.getpixel((0, 0))[0] for image in encoded(9, side).decode(range(9))] == list(range(9))
+        assert (threads == {threading.main_thread().name}) == alone
+    damaged = encoded(9, 160)
+    cells = damaged.rows["image"][:]
+    cells[7] = {"bytes": cells[7]["bytes"][:30], "path": None}
+    rows = datasets.Dataset.from_dict({"image": cells}, features=damaged.rows.features)
+    with pytest.raises(CorruptImageError, match="image 7 of train"):
+        LabeledImages("train", rows, damaged.labels, damaged.index, "mark").decode(range(9))
