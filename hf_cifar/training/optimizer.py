@@ -100,8 +100,8 @@ def make_optimizer(
     """
     name = optimizer_name(args)
     if name == "sgd":
-        options: dict[str, Any] = {"lr": args.learning_rate, "momentum": momentum, "weight_decay": args.weight_decay}
-        return torch.optim.SGD(groups, **options, fused=_can_fuse(groups, args))
+        options: dict[str, Any] = {"momentum": momentum, "weight_decay": args.weight_decay}
+        return torch.optim.SGD(groups, lr=args.learning_rate, fused=_can_fuse(groups, args), **options)
     try:
         kind, given = Trainer.get_optimizer_cls_and_kwargs(args, model)  # type: ignore[arg-type]
     except (ImportError, ValueError) as error:
