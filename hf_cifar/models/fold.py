@@ -1,4 +1,4 @@
-"""Copies of models for inference: BatchNorm folded into convolutions, channels-last memory.
+"""Copies of models for inference: BatchNorm folded into convolutions, channels-last memory, products for small maps.
 
 In eval mode BatchNorm is a fixed affine map of each channel, which the convolution in front of it can carry (Markus et
 al., "Fusing Convolution and Batch Norm", PyTorch tutorials). The copy computes the same in real arithmetic.
@@ -12,6 +12,9 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from hf_cifar.models.memory_layout import is_convolutional, use_channels_last
+from hf_cifar.models.small_maps import multiply_small_maps
+
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -22,13 +25,13 @@ def inference_copy(model: Model, pixel_values: torch.Tensor) -> Model | None:
         model: in eval mode; it is not changed.
         pixel_values: an input, to see what follows what, float [batch, 3, height, width]; one image is enough.
     """
-    # A transformer has one, which cuts the image into patches and takes no time.
-    if sum(isinstance(module, nn.Conv2d) for module in model.modules()) < 2:
+    if not is_convolutional(model):
         return None
     made = copy.deepcopy(model).eval()
     for convolution, norm in _pairs(made, pixel_values):
         _fold(made, convolution, norm)
-    nn.Module.to(made, memory_format=torch.channels_last)
+    use_channels_last(made)
+    multiply_small_maps(made)
     return made
 
 

@@ -17,7 +17,9 @@ from hf_cifar.data.loader import ImageDataset
 from hf_cifar.data.transforms import Transform
 from hf_cifar.errors import InputError, TrainingError
 from hf_cifar.models.anatomy import find_layers, layer_groups, layers_outside
+from hf_cifar.models.memory_layout import use_channels_last
 from hf_cifar.models.predict import predict_logits
+from hf_cifar.models.small_maps import multiply_small_maps
 from hf_cifar.models.weights import put_weights
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.train_summary import Chosen
@@ -236,7 +238,14 @@ class Finetune:
         return trainer.run(), groups
 
     def _set_up_modules(self) -> list[TrainerCallback]:
-        """Apply `--bn eval`, `--unfreeze` and `--gradient-checkpointing`, and return the callbacks that freeze."""
+        """Lay out the network for training, apply `--bn eval`, `--unfreeze` and `--gradient-checkpointing`.
+
+        Returns:
+            The callbacks that freeze.
+        """
+        # What is compiled chooses how it is computed by itself.
+        if use_channels_last(self.model) and not self.arguments.torch_compile:
+            multiply_small_maps(self.model)
         callbacks: list[TrainerCallback] = []
         if self.options.bn == "eval":
             freeze_statistics(self.model)

@@ -5,6 +5,7 @@ import copy
 import torch
 from transformers import PreTrainedModel
 
+from hf_cifar.models.memory_layout import use_contiguous
 from hf_cifar.models.weights import put_weights
 
 Weights = dict[str, torch.Tensor]
@@ -42,6 +43,7 @@ class Snapshot:
             parameter.grad = None
         vars(self.model.config).clear()
         vars(self.model.config).update(self._config)
+        use_contiguous(self.model)
         self.model.eval()
 
     def restore(self) -> None:
