@@ -24,6 +24,7 @@ TOLERANCE = 1e-5  # of the largest feature: rounding in another order makes 1e-6
 COMPARED = 16  # images of the first batch
 ONNX_MODULES = ("onnx", "onnxruntime", "onnxscript")
 ONNX_PAYS_AFTER = 60.0  # seconds of a pass by torch; the export takes 3 to 6, and gains 0 to 25 %
+ONNX_FEWEST = 2_000  # images; fewer take as long only where each takes 30 ms, and timing one batch is work too
 ONNX_PAYS_BELOW = 0.9  # of torch's time
 
 # Maps the network's input, float32 [n, 3, height, width] on the CPU, to features, float32 [n, features].

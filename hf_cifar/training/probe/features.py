@@ -23,7 +23,14 @@ from hf_cifar.data.shared_store import SharedStore
 from hf_cifar.data.transforms import Transform
 from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import head, head_names
-from hf_cifar.training.probe.backends import Backend, faster_by_onnx, onnx_backend, onnx_installed, torch_backend
+from hf_cifar.training.probe.backends import (
+    ONNX_FEWEST,
+    Backend,
+    faster_by_onnx,
+    onnx_backend,
+    onnx_installed,
+    torch_backend,
+)
 from hf_cifar.utils import processes
 from hf_cifar.utils.network import is_address
 from hf_cifar.utils.progress import progress
@@ -174,8 +181,8 @@ class FeatureCache:
         if missing["torch"] != missing["onnx"]:
             best = min(missing, key=lambda name: missing[name])
             return best if usable or not missing[best] else "torch"
-        if not usable or not missing["torch"]:
-            return "torch"
+        if not usable or missing["torch"] < ONNX_FEWEST:
+            return "onnx" if ("onnx", dtype) in self._backends else "torch"
         if ("onnx", dtype) in self._backends:  # chosen for an earlier split
             return "onnx"
         by_torch = self._made("torch", dtype, images)

@@ -117,6 +117,7 @@ def made_by(cache: FeatureCache) -> list[str]:
 def test_auto_takes_the_faster_backend(torch_seconds, onnx_seconds, chosen, train, tmp_path, monkeypatch):
     fake_onnx(monkeypatch, onnx_seconds)
     monkeypatch.setattr(backends, "ONNX_PAYS_AFTER", 0.0)
+    monkeypatch.setattr(features, "ONNX_FEWEST", 1)
     original = features.torch_backend
     monkeypatch.setattr(
         features,
