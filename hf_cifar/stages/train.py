@@ -157,6 +157,7 @@ def _probe(request: Request, source: Source, splits: Splits, run_folder: RunFold
         "feature_seconds": result.feature_seconds,
         "head_seconds": result.head_seconds,
         "images_through_backbone": result.images_read,
+        "input_wait_fraction": result.input_wait_fraction,
         "images_per_second": len(splits.train) * (result.epochs or 1.0) / result.head_seconds,
         "trainable_parameters": result.trainable_parameters,
     }

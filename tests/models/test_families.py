@@ -51,6 +51,7 @@ def through(family: str, pictures, folder, **values):
         "learning_rate": 0.01,
         "train_batch_size": 4,
         "warmup_steps": 0,
+        "augment": "none",
         **values,
     }
     if values["stage"] == "finetune":

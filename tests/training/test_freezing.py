@@ -229,3 +229,30 @@ def test_gradual_starts_are_from_the_top_and_every_so_many_epochs():
     groups = [LayerGroup(name, [name]) for name in ("stem", "one", "two", "three", "head")]
     assert GradualUnfreezeCallback(groups).starts == {"stem": 3, "one": 2, "two": 1, "three": 0, "head": 0}
     assert GradualUnfreezeCallback(groups, every=2).starts == {"stem": 6, "one": 4, "two": 2, "three": 0, "head": 0}
+
+
+def saved_for_backward(model: nn.Module, pixels: torch.Tensor, first_trained: str) -> tuple[int, int]:
+    """Bytes that a forward pass keeps for the backward pass: before the first layer that trains, and altogether."""
+    kept = [0]
+    before = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[0] += tensor.numel() * tensor.element_size()
+        return tensor
+
+    hook = model.get_submodule(first_trained).register_forward_pre_hook(lambda *_: before.append(kept[0]))
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model(pixels).logits.sum()
+    hook.remove()
+    return before[0], kept[0]
+
+
+def test_nothing_is_kept_for_the_backward_pass_of_what_is_frozen():
+    model, pixels = tiny_resnet(), torch.randn(4, 3, 32, 32)
+    stages = ["resnet.encoder.stages.1"]
+    model.train()
+    everything = saved_for_backward(model, pixels, stages[0])
+    assert everything[0] > 0
+    freeze(model, [layer for layer in backbone_layers(model) if not layer.startswith(stages[0])])
+    frozen = saved_for_backward(model, pixels, stages[0])
+    assert frozen[0] == 0 and 0 < frozen[1] < everything[1]

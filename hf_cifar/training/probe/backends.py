@@ -20,7 +20,9 @@ from hf_cifar.models.anatomy import pooled_features
 from hf_cifar.models.fold import inference_copy
 from hf_cifar.utils.progress import say
 
-TOLERANCE = 1e-5  # of the largest feature: rounding in another order makes 1e-6
+# Of the largest feature. Rounding in another order makes 4e-7 in a ResNet; scores of a head on it then stay within 1e-5
+# of those of `pipeline`. Who asks for ONNX Runtime gets it up to the larger one.
+TOLERANCE, TOLERANCE_ASKED = 1e-6, 1e-5
 COMPARED = 16  # images of the first batch
 ONNX_MODULES = ("onnx", "onnxruntime", "onnxscript")
 ONNX_PAYS_AFTER = 60.0  # seconds of a pass by torch; the export takes 3 to 6, and gains 0 to 25 %
@@ -47,7 +49,7 @@ def torch_backend(model: PreTrainedModel, pixels: torch.Tensor, dtype: torch.dty
     wanted = _features(model, pixels[:COMPARED])
     try:
         made = inference_copy(model, pixels[:1].to(model.device))
-        problem = None if made is None else _difference(_features(made, pixels[:COMPARED]), wanted)
+        problem = None if made is None else _difference(_features(made, pixels[:COMPARED]), wanted, TOLERANCE)
     except Exception as error:  # whatever the code of a network says to a layer that is missing
         made, problem = None, f"{type(error).__name__}: {error}".splitlines()[0]
     if problem is not None:
@@ -56,12 +58,13 @@ def torch_backend(model: PreTrainedModel, pixels: torch.Tensor, dtype: torch.dty
     return lambda batch: _features(used, batch, dtype, layout)
 
 
-def onnx_backend(model: PreTrainedModel, pixels: torch.Tensor) -> Backend:
+def onnx_backend(model: PreTrainedModel, pixels: torch.Tensor, tolerance: float = TOLERANCE_ASKED) -> Backend:
     """Return a backend by ONNX Runtime on the CPU, with as many threads as torch.
 
     Args:
         model: in eval mode; it is not changed.
         pixels: the first batch.
+        tolerance: how far features may differ from the model's, as a part of the largest.
 
     Raises:
         InputError: it is not installed, or the model cannot be exported, or the features differ.
@@ -86,7 +89,7 @@ def onnx_backend(model: PreTrainedModel, pixels: torch.Tensor) -> Backend:
                 f"the network cannot be exported to ONNX ({type(error).__name__}: {reason}): "
                 "use --feature-backend torch"
             ) from error
-    problem = _difference(found, wanted)
+    problem = _difference(found, wanted, tolerance)
     if problem is not None:
         raise InputError(f"--feature-backend onnx: {problem}: use --feature-backend torch")
 
@@ -110,7 +113,7 @@ def faster_by_onnx(by_torch: Backend, model: PreTrainedModel, pixels: torch.Tens
     if first / len(pixels) * images < ONNX_PAYS_AFTER:
         return None
     try:
-        by_onnx = onnx_backend(model, pixels)
+        by_onnx = onnx_backend(model, pixels, TOLERANCE)
     except InputError as error:
         say(f"features by torch: {error}")
         return None
@@ -136,11 +139,11 @@ def _features(
     return values
 
 
-def _difference(found: np.ndarray, wanted: np.ndarray) -> str | None:
+def _difference(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> str | None:
     """Return in words that features differ by more than rounding does, or None."""
     largest = float(np.abs(wanted).max(initial=0.0))
     difference = float(np.abs(found - wanted).max(initial=0.0))
-    if difference <= TOLERANCE * largest:
+    if difference <= tolerance * largest:
         return None
     return f"features differ by {difference:.1e}, where the largest is {largest:.1e}"
 

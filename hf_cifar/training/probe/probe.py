@@ -54,6 +54,7 @@ class ProbeResult:
         head_seconds: spent on the head, without features.
         images_read: for each part, the number of images passed through the backbone to fill the cache.
         feature_seconds: spent on features.
+        input_wait_fraction: part of the steps' time that was spent waiting for images; None with cached features.
     """
 
     validation_logits: np.ndarray
@@ -64,6 +65,7 @@ class ProbeResult:
     head_seconds: float
     images_read: dict[str, int]
     feature_seconds: float
+    input_wait_fraction: float | None
 
 
 class Probe:
@@ -101,6 +103,7 @@ class Probe:
         )
         self.images_read: dict[str, int] = {}
         self.feature_seconds = 0.0
+        self.input_wait_fraction: float | None = None
 
     def run(self, resume: bool) -> ProbeResult:
         """Fit the head, install it in the model, and predict validation and test.
@@ -121,6 +124,7 @@ class Probe:
             seconds,
             self.images_read,
             self.feature_seconds,
+            self.input_wait_fraction,
         )
 
     def _features(self, part: str) -> Features:
@@ -173,6 +177,8 @@ class Probe:
             finish=finish,
         )
         state = trainer.run()
+        if self.config.features == "online":
+            self.input_wait_fraction = trainer.clock.fraction
         scores = scores_of(trainer.predict(FeatureDataset(validation)).predictions, validation.labels)
         best = best_of(scores)
         heads.install(best, self.model)

@@ -99,7 +99,7 @@ def test_onnx_runtime_computes_the_models_features_for_any_number_of_images(fami
 def fake_onnx(monkeypatch, seconds: float) -> None:
     """Let torch stand for ONNX Runtime, with some seconds added to each batch."""
 
-    def make(model, pixels):
+    def make(model, pixels, *_):
         run = backends.torch_backend(model, pixels, torch.float32)
         return lambda batch: (time.sleep(seconds), run(batch))[1]
 
