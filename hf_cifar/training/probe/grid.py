@@ -51,6 +51,8 @@ class GridTrainer(StageTrainer):
 
         accelerate collects garbage as training begins, which takes as long as some epochs of the heads.
         """
+        if gc.get_freeze_count():  # the command line has set all that was imported aside, and keeps it there
+            return super().run()
         gc.freeze()
         try:
             return super().run()

@@ -63,9 +63,15 @@ def test_a_head_that_diverges_leaves_the_others_alone(tmp_path):
     torch.testing.assert_close(heads.layers[0].weight, plain(0.05, 0.0), rtol=1e-4, atol=1e-6)
 
 
-def test_garbage_is_collected_again_after_training(tmp_path):
-    trained(tmp_path, [0.05])
+def test_garbage_is_collected_after_training_as_before(tmp_path):
+    """What was in the garbage collector is there again, and what the command line has set aside stays so."""
+    gc.unfreeze()
+    trained(tmp_path / "plain", [0.05])
     assert gc.isenabled() and gc.get_freeze_count() == 0
+    gc.freeze()
+    before = gc.get_freeze_count()
+    trained(tmp_path / "set aside", [0.05])
+    assert before / 2 < gc.get_freeze_count() <= before
 
 
 def test_scores_are_those_of_each_head():
