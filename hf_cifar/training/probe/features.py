@@ -40,7 +40,7 @@ PART_SECONDS = 20.0  # with its last batch, the most that a kill can lose
 BATCH_PIXELS = 2**18  # of each channel
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 DTYPE = "float32"
-FORMAT = 3  # version of the cache; raised when its contents change
+FORMAT = 4  # version of the cache; raised when its contents change
 # Entries of a model's configuration that its features do not depend on.
 OTHER_SETTINGS = {
     "architectures",
