@@ -5,13 +5,14 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import Image
+from PIL import ExifTags, Image
 from transformers.image_utils import load_image
 
 from hf_cifar.data.image_files import formats
 
 # Twice the size from which Pillow warns; as RGB about 0.5 GB.
 MAX_PIXELS = 178_956_970
+UPRIGHT = 1  # of the EXIF orientations
 
 
 def open_image(file: str | Path | BinaryIO) -> Image.Image:
@@ -32,7 +33,14 @@ def open_image(file: str | Path | BinaryIO) -> Image.Image:
 
 
 def decode(image: Image.Image) -> Image.Image:
-    """Return an opened image as `pipeline` sees it: the first frame, upright by its EXIF orientation, in 8-bit RGB."""
+    """Return an opened image as `pipeline` sees it: the first frame, upright by its EXIF orientation, in 8-bit RGB.
+
+    One that is so already is returned itself.
+    """
+    image.load()
+    if image.mode == "RGB" and image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) == UPRIGHT:
+        # `load_image` would copy it twice, which takes as long as to decode it.
+        return image
     return load_image(image)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ AUTO_LIMIT = 2 * 2**30  # bytes of one split
 FREE_PART = 4  # of the free disk space, that `auto` takes at most one of
 SAMPLE = 64  # images whose sizes stand for all
 PART_BYTES = 64 * 2**20  # of pixels that a process holds until they are written
+TOGETHER = 16  # images that are read at a time
 PIXELS, SHAPES = "pixels", "shapes"
 
 
@@ -91,11 +93,20 @@ def _decode(images: LabeledImages, rows: np.ndarray, cache: RowCache) -> None:
     """Add the pixels of some rows of the split to the cache."""
     everything = replace(images, index=rows)
     first, held, size = 0, list[np.ndarray](), 0
-    for position in progress(range(len(rows)), f"decoding {images.name}", "image"):
-        held += everything.pixels([position])
-        size += held[-1].size
+    for position, pixels in enumerate(_each(everything)):
+        held.append(pixels)
+        size += pixels.size
         if size >= PART_BYTES or position == len(rows) - 1:
             with cache.part(rows[first : position + 1]) as part:
                 np.save(part / f"{PIXELS}.npy", np.concatenate([pixels.reshape(-1) for pixels in held]))
                 np.save(part / f"{SHAPES}.npy", np.array([pixels.shape[:2] for pixels in held], dtype=np.int32))
             first, held, size = position + 1, [], 0
+
+
+def _each(images: LabeledImages) -> Iterator[np.ndarray]:
+    """Yield the pixels of each image, read some at a time, so that threads share the work where it is large."""
+    with progress(None, f"decoding {images.name}", "image", total=len(images)) as bar:
+        for start in range(0, len(images), TOGETHER):
+            some = images.pixels(range(start, min(start + TOGETHER, len(images))))
+            bar.update(len(some))
+            yield from some

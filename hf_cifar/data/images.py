@@ -1,12 +1,13 @@
 """Labelled images that are decoded on demand."""
 
 import io
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import datasets
 import numpy as np
@@ -20,6 +21,8 @@ from hf_cifar.utils.progress import progress, say
 
 # Pixels from which Pillow's work on an image, during which other threads run, is more than Python's.
 LARGE = 128 * 128
+
+Picture = TypeVar("Picture", Image.Image, np.ndarray)
 
 
 class CorruptImageError(InputError):
@@ -113,14 +116,18 @@ class LabeledImages:
         Raises:
             CorruptImageError: one of them cannot be read.
         """
+        return self._in_threads(self._read, positions)
+
+    def _in_threads(
+        self, read: Callable[[int, dict[str, Any]], Picture], positions: Sequence[int] | np.ndarray
+    ) -> list[Picture]:
+        """Return what `read` makes of the rows at some positions, by several threads where the images are large."""
         rows = self.index[np.asarray(positions, dtype=np.int64)]
         cells = self.rows[rows]["image"]
-        images = [self._read(row, cell) for row, cell in zip(rows[:1], cells[:1], strict=True)]
-        threads = decoding_threads()
-        if threads == 1 or not images or images[0].width * images[0].height < LARGE:
-            return images + [self._read(row, cell) for row, cell in zip(rows[1:], cells[1:], strict=True)]
-        with ThreadPoolExecutor(threads, "decoding") as pool:
-            return images + list(pool.map(self._read, rows[1:], cells[1:]))
+        first = [read(row, cell) for row, cell in zip(rows[:1], cells[:1], strict=True)]
+        if decoding_threads() == 1 or not first or _pixels_of(first[0]) < LARGE:
+            return first + [read(row, cell) for row, cell in zip(rows[1:], cells[1:], strict=True)]
+        return first + list(_pool(os.getpid()).map(read, rows[1:], cells[1:]))
 
     def _read(self, row: int, cell: dict[str, Any]) -> Image.Image:
         try:
@@ -139,7 +146,8 @@ class LabeledImages:
         """
         if self.decoded is not None:
             return [self.decoded[row] for row in self.index[np.asarray(positions, dtype=np.int64)]]
-        return [np.asarray(image) for image in self.decode(positions)]
+        # Copying the pixels out of Pillow takes as long as half of decoding them: the threads do it too.
+        return self._in_threads(lambda row, cell: np.asarray(self._read(row, cell)), positions)
 
     def where(self, row: int, cell: dict[str, Any] | None = None) -> str:
         """Return the name of a row for messages: its number in the split, and its file if it has one."""
@@ -163,6 +171,12 @@ def decoding_threads() -> int:
     return min(8, usable_cores())
 
 
+@cache
+def _pool(process: int) -> ThreadPoolExecutor:
+    """Return the threads that decode in a process; a forked one has none of its parent's."""
+    return ThreadPoolExecutor(decoding_threads(), f"decoding in {process}")
+
+
 def _decoded(content: bytes | Path, split: str) -> Image.Image:
     with open_image(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
         if image.mode == "I" or image.mode.startswith("I;16"):
@@ -177,6 +191,11 @@ def _warn_of_deep_grey(split: str) -> None:
         f"warning: {split} has 16-bit grey images; pipeline, and therefore this run, clips their values at 255 "
         "(white): convert them to 8 bits"
     )
+
+
+def _pixels_of(image: Image.Image | np.ndarray) -> int:
+    height, width = image.shape[:2] if isinstance(image, np.ndarray) else image.size
+    return int(height * width)
 
 
 def _short(error: Exception) -> str:
