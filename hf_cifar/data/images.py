@@ -16,7 +16,7 @@ from PIL import Image
 
 from hf_cifar.data.decoding import decode, encoded, open_image
 from hf_cifar.errors import InputError
-from hf_cifar.utils.processes import usable_cores
+from hf_cifar.utils.processes import reading_threads
 from hf_cifar.utils.progress import progress, say
 
 # Pixels from which Pillow's work on an image, during which other threads run, is more than Python's.
@@ -168,7 +168,7 @@ def decoding_threads() -> int:
     """Return how many threads decode large images: one for each core, at most eight; one in a loader's worker."""
     if torch.utils.data.get_worker_info() is not None:
         return 1
-    return min(8, usable_cores())
+    return reading_threads()
 
 
 @cache

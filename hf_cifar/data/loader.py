@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hf_cifar.data.images import CorruptImageError, LabeledImages
 from hf_cifar.data.transforms import Transform
+from hf_cifar.utils.processes import usable_cores
 
 PADDING_LABEL = -100  # what `cross_entropy` and `Trainer` leave out
 
@@ -223,7 +224,7 @@ def as_is(batch: Any) -> Any:
 
 def default_workers(device: torch.device) -> int:
     """Return how many loader processes pay off: none on the CPU, where they compete with the network for cores."""
-    return 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
+    return 0 if device.type == "cpu" else min(8, usable_cores())
 
 
 def in_order(images: LabeledImages, transform: Transform, batch_size: int, workers: int) -> Iterator[torch.Tensor]:

@@ -14,7 +14,6 @@ from PIL import Image, UnidentifiedImageError
 
 from hf_cifar.data.decoding import decode, open_image
 from hf_cifar.inference.image_paths import ImagePath, is_url
-from hf_cifar.utils.processes import usable_cores
 
 DOWNLOAD_SECONDS = 30.0
 DOWNLOAD_BYTES = 100_000_000
@@ -43,11 +42,6 @@ def read_image(image: ImageLike | ImagePath) -> Image.Image:
     path = os.fspath(image)
     with open_image(_download(path) if is_url(path) else path) as opened:
         return decode(opened)
-
-
-def reading_threads() -> int:
-    """Return the number of threads that read images: one for each core that this process may use, at most eight."""
-    return min(8, usable_cores())
 
 
 def in_order(work: Callable[[A], B], items: Iterable[A], threads: int, ahead: int) -> Iterator[B]:

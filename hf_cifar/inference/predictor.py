@@ -14,8 +14,9 @@ from PIL import Image
 from hf_cifar.config.locate import locate_checkpoint
 from hf_cifar.errors import InputError
 from hf_cifar.inference.image_paths import ImagePath
-from hf_cifar.inference.image_reading import ImageLike, in_order, read_image, reading_threads, reason
+from hf_cifar.inference.image_reading import ImageLike, in_order, read_image, reason
 from hf_cifar.models.load import load_checkpoint
+from hf_cifar.utils.processes import reading_threads
 
 BATCH_SIZE = 64
 TOP_K = 5

@@ -1,12 +1,13 @@
 """How much of the training time goes into waiting for images."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from hf_cifar.utils.processes import usable_cores
 
 TOLERATED = 0.1  # of the training time; waiting longer is worth a word
 
@@ -62,7 +63,7 @@ def advice(fraction: float, *, cached: bool, workers: int) -> str | None:
     """
     if fraction <= TOLERATED:
         return None
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     ways = [] if cached else ["--image-cache SIZE, so that no image is decoded twice"]
     if workers < cores:
         ways.append(f"--dataloader-num-workers {min(cores, max(2, 2 * workers))}")

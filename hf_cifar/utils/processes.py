@@ -78,6 +78,11 @@ def share(total: int) -> range:
     return range(first, first + size + (rank() < rest))
 
 
+def reading_threads() -> int:
+    """Return the number of threads that read and decode images: one for each usable core, at most eight."""
+    return min(8, usable_cores())
+
+
 def usable_cores() -> int:
     """Return the number of cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,7 +8,8 @@ from PIL import Image, UnidentifiedImageError
 from transformers.image_utils import load_image
 
 from hf_cifar.inference.image_paths import ImagePath
-from hf_cifar.inference.image_reading import in_order, read_image, reading_threads, reason
+from hf_cifar.inference.image_reading import in_order, read_image, reason
+from hf_cifar.utils.processes import reading_threads
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])

@@ -22,6 +22,7 @@ from hf_cifar.inference import predictor as inference
 from hf_cifar.inference.predictor import Predictor, read_image
 from hf_cifar.run.resolve import request_for
 from hf_cifar.stages.predict import run_prediction
+from hf_cifar.utils.processes import reading_threads
 
 NAMES = ["ant", "bee", "crow", "dög", "elk"]
 FAULTS = {
@@ -427,7 +428,7 @@ def test_few_images_are_in_memory_however_many_there_are(photos, checkpoint, mon
     furthest = 0
     for done, _ in enumerate(Predictor(checkpoint, batch_size=8).answers(files()), 1):
         furthest = max(furthest, taken - done)
-    threads = image_reading.reading_threads()
+    threads = reading_threads()
     # While one is read, the one before it may not have been given up yet.
     assert most[0] <= 2 * threads * (1 if pixels == 1 else inference.AT_A_TIME)
     assert furthest <= 8 * (2 * threads + 4)

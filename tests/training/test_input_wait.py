@@ -29,7 +29,7 @@ def test_a_loader_that_fails_has_been_waited_for(monkeypatch):
 
 
 def test_advice_names_what_is_not_in_use_yet(monkeypatch):
-    monkeypatch.setattr(input_wait.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(input_wait, "usable_cores", lambda: 4)
     assert advice(0.1, cached=False, workers=0) is None
     plain = advice(0.25, cached=False, workers=0)
     assert "25%" in plain and "--image-cache" in plain and "--dataloader-num-workers 2" in plain
