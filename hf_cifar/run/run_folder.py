@@ -15,7 +15,7 @@ from hf_cifar.run.environment import versions
 from hf_cifar.run.lock import HOLDER_FILE, LOCK_FILE, locked, refuse_if_locked
 from hf_cifar.run.recorded_run import OPTIONS_CHECKSUM, SPLITS_CHECKSUM, RecordedRun, checksum_of_options
 from hf_cifar.run.resolve import TRAINED, Request
-from hf_cifar.run.stage_folder import IMAGE_HASHES_FILE, RUN_FILE, SPLITS_FILE, StageFolder
+from hf_cifar.run.stage_folder import IMAGE_HASHES_FILE, RUN_FILE, SEEDS_FILE, SPLITS_FILE, StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.utils import processes
 from hf_cifar.utils.checksums import sha256_of
@@ -137,6 +137,9 @@ class RunFolder:
                 # Whatever was fine-tuned came from the probe that is replaced.
                 for name in {*self.config.stages, "finetune"}:
                     shutil.rmtree(self.path / name, ignore_errors=True)
+                (self.path / SEEDS_FILE).unlink(missing_ok=True)
+                for folder in self.path.glob("seed-*"):
+                    shutil.rmtree(folder, ignore_errors=True)
             for name in self.config.stages:
                 self.stage(name).path.mkdir(parents=True, exist_ok=True)
                 remove_leftovers(self.stage(name).path)
@@ -215,7 +218,7 @@ class RunFolder:
             )
         # A finished probe says nothing about how it is fine-tuned, but everything about images, labels and backbone.
         done = set() if self.config.resume and self.stage("finetune").checkpoints.exists() else {"finetune"}
-        free = {"augmentation", "momentum", "probe", *done} if self.request.adds_to_probe else set()
+        free = {"augmentation", "imbalance", "momentum", "probe", *done} if self.request.adds_to_probe else set()
         for name, (was, now) in _differences(before.to_dict(), self.config.to_dict()):
             if name.partition(".")[0] not in free:
                 option, instead = ("--resume", "--overwrite") if self.config.resume else ("--output-dir", "another one")
