@@ -150,11 +150,11 @@ def _training_request(layers: list[Layer], stage: str, base: Layer, recipe: Any)
             return _training_request([recorded | {"stage": recorded_stage}, *layers], str(recorded_stage), base, recipe)
         if adds and not resumes:
             recorded.pop("finetune", None)
-            if recorded.get("seeds") or asked.get("seeds"):
-                raise InputError(
-                    f"--stage finetune in {folder}, which holds a probe, does not go with --seeds: give another "
-                    f"--output-dir, and --from {folder} to start from that probe"
-                )
+        if adds and (recorded.get("seeds") or asked.get("seeds")):
+            raise InputError(
+                f"--stage finetune in {folder}, which holds a probe, does not go with --seeds: give another "
+                f"--output-dir, and --from {folder} to start from that probe"
+            )
         asked = _merged([base, recorded, *layers])
     kind, model, weights = _start_of(asked, stage, folder, adds)
     recipe = recipe if recipe is not None else recorded.get("recipe")
