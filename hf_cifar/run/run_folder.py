@@ -1,5 +1,6 @@
 """The folder of a run: who may write there, and what describes it."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -25,6 +26,7 @@ from hf_cifar.utils.progress import say
 DESCRIPTION = (RUN_FILE, SPLITS_FILE, IMAGE_HASHES_FILE)
 # Compared by what they are, and not by how they are written.
 _BY_PLACE = ("data.dataset", "model.model", "finetune.from_")
+_SEED = re.compile(r"seed-\d+")
 _FREE = ("output_dir", "recipe", "stage", "evaluation", "image_cache")
 
 
@@ -134,11 +136,8 @@ class RunFolder:
             if self.config.overwrite:
                 for name in () if self.request.adds_to_probe else DESCRIPTION:
                     (self.path / name).unlink(missing_ok=True)
-                # Whatever was fine-tuned came from the probe that is replaced.
-                for name in {*self.config.stages, "finetune"}:
-                    shutil.rmtree(self.path / name, ignore_errors=True)
                 (self.path / SEEDS_FILE).unlink(missing_ok=True)
-                for folder in self.path.glob("seed-*"):
+                for folder in self._replaced():
                     shutil.rmtree(folder, ignore_errors=True)
             for name in self.config.stages:
                 self.stage(name).path.mkdir(parents=True, exist_ok=True)
@@ -184,11 +183,17 @@ class RunFolder:
         stages = [self.path / name for name in self.config.stages if name not in kept]
         return others or any(item.is_file() for stage in stages for item in stage.rglob("*"))
 
+    def _replaced(self) -> list[Path]:
+        """Return the folders that `--overwrite` removes: of the stages, and of the seeds of an older run."""
+        # Whatever was fine-tuned came from the probe that is replaced.
+        stages = [self.path / name for name in {*self.config.stages, "finetune"}]
+        return stages + [path for path in self.path.glob("seed-*") if _SEED.fullmatch(path.name)]
+
     def _refuse_to_remove_start(self) -> None:
         """Refuse to replace the stage that holds the very model that fine-tuning is to start from."""
         assert self.request.model is not None
         start = Path(self.request.model.name).resolve()
-        if any(start.is_relative_to((self.path / name).resolve()) for name in self.config.stages):
+        if any(start.is_relative_to(folder.resolve()) for folder in self._replaced()):
             raise InputError(
                 f"--overwrite would remove {self.request.model.name}, which --from names: give another --output-dir"
             )

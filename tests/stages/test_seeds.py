@@ -1,7 +1,9 @@
 """A run over several seeds: the table, the model that is kept, and what a kill leaves."""
 
 import json
+import shutil
 import statistics
+from contextlib import ExitStack
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from hf_cifar.evaluation.comparison.compared_run import find_runs
 from hf_cifar.experiment import run_stage
 from hf_cifar.hub.card.card import render_card
 from hf_cifar.run.resolve import request_for, resolve
+from hf_cifar.run.run_folder import RunFolder
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.stages import seeds as seeds_module
 from hf_cifar.stages import train
@@ -181,3 +184,17 @@ def test_what_makes_no_sense_is_refused(stage, options, words, configure):
 def test_a_folder_with_a_probe_takes_no_seeds(lpft):
     with pytest.raises(InputError, match="does not go with --seeds"):
         request_for("finetune", {"output_dir": str(lpft.output_dir)})
+
+
+def test_overwrite_removes_the_seeds_before_but_never_what_it_starts_from(configure, tmp_path, tiny_model):
+    old = tmp_path / "run" / "seed-7" / "finetune"
+    shutil.copytree(tiny_model, old / "model")
+    (tmp_path / "run" / "seed-lings").mkdir()
+    request = configure("finetune", seeds=[0, 1], overwrite=True)
+    with ExitStack() as stack:
+        RunFolder(request, stack).claim()
+    assert not old.parent.exists() and (tmp_path / "run" / "seed-lings").exists()
+    shutil.copytree(tiny_model, old / "model")
+    request = configure("finetune", seeds=[0, 1], overwrite=True, from_=str(old))
+    with ExitStack() as stack, pytest.raises(InputError, match="which --from names"):
+        RunFolder(request, stack)

@@ -18,6 +18,7 @@ from hf_cifar.training.loss import summed_cross_entropy
 from hf_cifar.training.probe.features import Features
 from hf_cifar.training.probe.grid import GridTrainer
 from hf_cifar.training.probe.heads import FeatureDataset, HeadGrid
+from hf_cifar.training.selection import Score
 from hf_cifar.training.trainer import training_arguments
 
 LABELS = np.repeat([0, 1, 2], [14, 5, 1])
@@ -189,6 +190,10 @@ def test_weights_of_one_are_bit_identical_to_none(configure, tmp_path):
         models.append((saved(result), saved(result.before), (result.folder.history).read_text()))
         assert not result.metrics.train.balancing.is_on
     assert models[0] == models[1]
+    for step in (result, result.before):
+        assert "validation_balanced_accuracy" in step.folder.history.read_text().split("\n")[0]
+        recalls = [row["recall"] for row in step.metrics.to_dict()["test"]["per_class"].values()]
+        assert step.metrics.to_dict()["test"]["balanced_accuracy"] == pytest.approx(np.mean(recalls))
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -232,3 +237,19 @@ def test_the_priors_are_those_of_the_images_in_use(configure, few_red, monkeypat
     )
     result = run_training(configure(dataset=few_red, class_weights="balanced", max_train_samples=18))
     assert list(result.metrics.dataset.train_per_class.values()) == seen[0].tolist() and seen[0].sum() == 18
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("solver", ["trainer", "lbfgs"])
+def test_a_head_is_chosen_by_the_selection_metric(solver, configure, monkeypatch):
+    from hf_cifar.training.probe import probe
+
+    scores = [Score(0.9, 0.2, 0.0, 1.0), Score(0.5, 0.8, 0.0, 1.0)]
+    monkeypatch.setattr(probe, "scores_of", lambda *arguments: scores)
+    one_by_one = iter(scores)
+    monkeypatch.setattr(probe, "score", lambda *arguments: next(one_by_one))
+    grid = {"learning_rates": [0.1, 0.2]} if solver == "trainer" else {"strengths": [0.1, 0.01], "solver": "lbfgs"}
+    result = run_training(configure(selection_metric="balanced_accuracy", num_train_epochs=1, **grid))
+    chosen = result.metrics.train.chosen
+    assert (chosen.learning_rate or 0.0, chosen.strength or 0.0) == ((0.2, 0.0) if solver == "trainer" else (0.0, 0.01))
+    assert (chosen.metric, chosen.value) == ("balanced_accuracy", 0.8)
