@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from scipy import stats
 
 from hf_cifar.config.locate import locate_checkpoint
+from hf_cifar.config.run_config import RunConfig
 from hf_cifar.errors import InputError
 from hf_cifar.evaluation import artifacts
 from hf_cifar.evaluation.comparison.compared_run import find_runs
@@ -88,6 +89,9 @@ def test_the_table_is_that_of_the_seeds(lpft):
 def test_seeds_share_their_images_and_nothing_else(lpft):
     splits = [json.loads((lpft.output_dir / f"seed-{seed}" / "splits.json").read_text()) for seed in (0, 1, 5)]
     assert splits[0] == splits[1] == splits[2] == json.loads((lpft.output_dir / "splits.json").read_text())
+    # Alone, too, a seed is repeated and continued on them.
+    alone = [RunConfig.read(lpft.output_dir / f"seed-{seed}" / "run.yaml") for seed in (0, 1, 5)]
+    assert [(config.seed, config.split_seed, config.seeds) for config in alone] == [(0, 0, []), (1, 0, []), (5, 0, [])]
     first, second = (state(lpft.output_dir / f"seed-{seed}" / "finetune") for seed in (0, 1))
     assert any(not torch.equal(first[name], second[name]) for name in first)
     assert sum(of_seed(lpft, 1, "probe").train.images_through_backbone.values()) == 0, "features are shared"
@@ -96,7 +100,7 @@ def test_seeds_share_their_images_and_nothing_else(lpft):
 def test_the_soup_is_at_least_the_best_seed_and_the_model_that_is_measured(lpft, image_folder):
     seeds = lpft.metrics.seeds
     best = max(of_seed(lpft, seed).validation.accuracy for seed in (0, 1, 5))
-    assert seeds.soup is not None and seeds.soup.validation >= best
+    assert seeds.keeps_soup and seeds.soup.validation >= best
     assert lpft.metrics.validation.accuracy == pytest.approx(max(best, seeds.soup.validation))
     members = [state(lpft.output_dir / f"seed-{seed}" / "finetune") for seed in seeds.soup.seeds]
     for name, value in state(lpft.folder.path).items():
