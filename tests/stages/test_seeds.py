@@ -125,7 +125,7 @@ def test_report_and_card_say_it(lpft):
     report, card = lpft.report.read_text(), render_card(lpft.folder.path)
     for text in (report, card):
         assert "Over 3 seeds on the same images" in text and "standard deviation" in text
-    assert "single training run" not in card
+    assert "single training run" not in card and "This model averages the weights of" in card
 
 
 def test_finished_seeds_are_not_run_again(lpft, monkeypatch):

@@ -64,12 +64,15 @@ def _single_run(data: CardData) -> str:
 
 
 def _over_seeds(data: CardData) -> str:
-    assert data.metrics.seeds is not None
+    seeds = data.metrics.seeds
+    assert seeds is not None
     low, high = data.test.accuracy_ci95
     count = data.test.num_examples
+    made = "averages the weights of" if seeds.keeps_soup else "is one of"
+    several = len(seeds.soup.seeds) if seeds.soup is not None and seeds.keeps_soup else len(seeds.rows)
     return (
-        f"This model is one of {len(data.metrics.seeds.rows)} that were trained with other seeds on the same images; "
-        "how much they differ is under Results. Its own 95% interval, of the draw of the test images, spans "
+        f"This model {made} {several} models that were trained with different seeds on the same images; how much those "
+        "differ is under Results. Its own 95% interval, of the draw of the test images, spans "
         f"{points(high - low, count, up=True)} points. Variation with other training images was not measured."
     )
 
