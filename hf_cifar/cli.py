@@ -81,7 +81,7 @@ def _run(arguments: list[str]) -> int:
         with lasting():
             from hf_cifar.experiment import import_stage, run_stage
 
-            import_stage(request.config.stage)
+            import_stage(request.config)
             if request.config.stage not in ("export", "push"):
                 _hush_libraries(reads_dataset=request.dataset is not None)
         result: Result = run_stage(request)
@@ -162,8 +162,9 @@ def _parser() -> _Parser:
 
 def _reader(kind: Any) -> Any:
     """Return the function that turns the text of a flag into a value of its field's type."""
-    if kind == list[float]:
-        return _numbers
+    for plain, reader in ((float, _numbers), (int, _whole_numbers)):
+        if kind == list[plain]:  # type: ignore[valid-type]
+            return reader
     for plain in (int, float):
         if kind in (plain, plain | None):
             return plain
@@ -174,7 +175,12 @@ def _numbers(text: str) -> list[float]:
     return [float(part) for part in text.split(",")]
 
 
+def _whole_numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
 _numbers.__name__ = "list of numbers"
+_whole_numbers.__name__ = "list of whole numbers"
 
 
 def _dashed(argument: str) -> str:

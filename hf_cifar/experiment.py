@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from hf_cifar.config.run_config import flags
+from hf_cifar.config.run_config import RunConfig, flags
 from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
 from hf_cifar.errors import unknown_name
 from hf_cifar.run.resolve import Request, request_for
@@ -26,6 +26,7 @@ _RUNNERS = {
     "push": ("hf_cifar.stages.push", "run_push"),
 }
 _TRAINING = ("hf_cifar.stages.train", "run_training")
+_SEEDS = ("hf_cifar.stages.seeds", "run_seeds")
 
 
 class Result(Protocol):
@@ -39,9 +40,9 @@ class Result(Protocol):
         """Return the last line of standard output, as plain values."""
 
 
-def import_stage(stage: str) -> Callable[[Request], Any]:
+def import_stage(config: RunConfig) -> Callable[[Request], Any]:
     """Import what a stage needs, and return the function that runs it."""
-    module, name = _RUNNERS.get(stage, _TRAINING)
+    module, name = _RUNNERS.get(config.stage, _SEEDS if config.seeds else _TRAINING)
     run: Callable[[Request], Any] = getattr(import_module(module), name)
     return run
 
@@ -61,7 +62,7 @@ def run_stage(request: Request) -> Any:
         Interrupted: a signal came; `resume` continues from what is saved.
     """
     config = request.config
-    result = import_stage(config.stage)(request)
+    result = import_stage(config)(request)
     if config.stages and config.hub.push_to_hub:
         from hf_cifar.stages.push import push
         from hf_cifar.utils import processes

@@ -202,7 +202,7 @@ def _checked(name: str, value: Any, kind: Any, choices: tuple[str, ...] | None) 
     if value is None and type(None) in kinds:
         return None
     target = next(option for option in kinds if option is not type(None))
-    if target in (list[float], list[str]):
+    if target in (list[float], list[int], list[str]):
         value = value if isinstance(value, list) else [value]
         return [_checked(name, item, get_args(target)[0], None) for item in value]
     if target == dict[str, Any]:

@@ -36,6 +36,7 @@ SCHEDULES = (
     "inverse_sqrt",
     "warmup_stable_decay",
 )
+SELECTION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "nll")
 MAX_IMAGE_SIZE = 4096  # pixels; 16.8 million a channel, 200 MB an image in float32
 
 
@@ -57,6 +58,12 @@ class DataConfig:
         0.1,
         "fraction of train held out for validation where the dataset has no validation split; stratified, seeded",
         range=Range(0, 1, open_low=True, open_high=True, hint="such as 0.1"),
+    )
+    split_seed: int | None = option(
+        None,
+        "seed of the held-out splits and of the subsets alone, also with --seeds; default: --seed",
+        metavar="N",
+        range=Range(0, 2**64 - 1),
     )
     max_train_samples: int | None = option(
         None, "train on at most N images, a stratified seeded subset", metavar="N", range=at_least(1)
@@ -131,6 +138,52 @@ class AugmentationConfig:
         given = [] if self.augment in (None, "none") else [f"--augment {self.augment}"]
         names = ("random_erasing", "mixup", "cutmix")
         return given + [f"{flag(name)} {getattr(self, name):g}" for name in names if getattr(self, name)]
+
+
+@dataclass
+class ImbalanceConfig:
+    """What is done where some classes have many more training images than others. At most one of the three."""
+
+    class_weights: str = option(
+        "none",
+        "weight of each class in the training loss, with a mean of 1 over the training images: balanced, n / (k n_c), "
+        "as scikit-learn's; effective, by the effective number of images (Cui et al., 2019)",
+        choices=("none", "balanced", "effective"),
+    )
+    effective_beta: float | None = option(
+        None,
+        "beta of --class-weights effective (default: 0.999): n_c images count as (1 - beta^n_c) / (1 - beta); 0 gives "
+        "equal weights, and close to 1 those of balanced",
+        range=Range(0, 1, open_high=True, hint="such as 0.999"),
+    )
+    logit_adjustment: float = option(
+        0.0,
+        "tau: the training loss sees logits + tau log(class frequency), and the saved model its own logits (Menon et "
+        "al., 2021); 1 aims at balanced accuracy; 0: off",
+        range=at_least(0),
+    )
+    balanced_sampling: bool = option(
+        False, "show every class equally often: in an epoch rare images come repeatedly, and some frequent ones not"
+    )
+
+    def __post_init__(self) -> None:
+        if len(self.requested) > 1:
+            raise InputError(
+                f"{self.requested[0]} and {self.requested[1]} exclude each other: each makes up for the whole "
+                "imbalance; give one of them"
+            )
+        if self.effective_beta is not None and self.class_weights != "effective":
+            raise InputError("--effective-beta does nothing without --class-weights effective: give both, or neither")
+
+    @property
+    def requested(self) -> list[str]:
+        """Return the flags that were given and switch something on."""
+        given = {
+            f"--class-weights {self.class_weights}": self.class_weights != "none",
+            f"--logit-adjustment {self.logit_adjustment:g}": self.logit_adjustment > 0,
+            "--balanced-sampling": self.balanced_sampling,
+        }
+        return [name for name, on in given.items() if on]
 
 
 @dataclass
@@ -230,8 +283,10 @@ class FinetuneConfig:
     )
     selection_metric: str = option(
         "accuracy",
-        "validation metric that chooses the best epoch, and drives early stopping and plateau",
-        choices=("accuracy", "f1_macro", "nll"),
+        "validation metric that chooses the probe's head, the best epoch, interpolation, seed and soup, and drives "
+        "early stopping and plateau; balanced_accuracy is the mean over the classes of their accuracy",
+        choices=SELECTION_METRICS,
+        stages=TRAINING_STAGES,
     )
     early_stopping: int | None = option(
         None, "stop after N epochs without a better validation metric", metavar="N", range=at_least(1)
@@ -245,6 +300,12 @@ class FinetuneConfig:
         "none",
         "interpolate between the start's weights (0) and the fine-tuned ones (1); auto: chosen on validation",
         metavar="none|auto|NUMBER",
+    )
+    soup: str = option(
+        "none",
+        "greedy: average the weights of --seeds, the best first, as long as validation does not fall (Wortsman et al., "
+        "2022); the average becomes the run's model",
+        choices=("none", "greedy"),
     )
     gradient_checkpointing: bool = option(False, "recompute activations in the backward pass: less memory, more time")
     training: dict[str, Any] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from hf_cifar.config.parts import (
     EvaluationConfig,
     FinetuneConfig,
     HubConfig,
+    ImbalanceConfig,
     ModelConfig,
     PredictionConfig,
     ProbeConfig,
@@ -67,6 +68,14 @@ class RunConfig:
         range=Range(0, MAX_SEED),
         stages=(*TRAINING_STAGES, "evaluate"),
     )
+    seeds: list[int] = option(
+        [],
+        "run the stage once a seed, into OUTPUT_DIR/seed-N, on the same splits: mean, standard deviation and interval; "
+        "the one that is best on validation becomes the run's model",
+        metavar="N,N,…",
+        range=Range(0, MAX_SEED),
+        stages=TRAINING_STAGES,
+    )
     momentum: float = option(
         0.9, "momentum of SGD, in both stages", range=Range(0, 1, open_high=True), stages=TRAINING_STAGES
     )
@@ -79,6 +88,7 @@ class RunConfig:
     data: DataConfig = part(DataConfig, (*TRAINING_STAGES, "evaluate"))
     model: ModelConfig = part(ModelConfig, TRAINING_STAGES)
     augmentation: AugmentationConfig = part(AugmentationConfig, TRAINING_STAGES)
+    imbalance: ImbalanceConfig = part(ImbalanceConfig, TRAINING_STAGES)
     probe: ProbeConfig = part(ProbeConfig, ("probe", "lpft"))
     finetune: FinetuneConfig = part(FinetuneConfig, FINETUNING_STAGES)
     evaluation: EvaluationConfig = part(EvaluationConfig, (*TRAINING_STAGES, "evaluate"))
@@ -111,6 +121,11 @@ class RunConfig:
         """Return the loader processes of a stage that trains nothing; None: the device's default."""
         workers = self.finetune.training.get("dataloader_num_workers")
         return None if workers is None else int(workers)
+
+    @property
+    def split_seed(self) -> int:
+        """Return the seed of the validation split and of the choice of a subset."""
+        return self.seed if self.data.split_seed is None else self.data.split_seed
 
     def augment(self, stage: str) -> str:
         """Return the augmentation policy in force in a training stage, once the default is resolved."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from hf_cifar.data.balanced_order import balanced_order
 from hf_cifar.data.images import CorruptImageError, LabeledImages
 from hf_cifar.data.transforms import Transform
 from hf_cifar.utils.processes import usable_cores
@@ -57,7 +58,9 @@ class ImageDataset(Dataset):
         With mixing also `targets` float32 [n, classes], the target distributions, and the indices are n + 1.
         """
         chosen, labels = take(indices, self.labels)
-        batch = self.transform.prepare(self.images.pixels(chosen), self.images.index[chosen])
+        # A repeated image is augmented by draws of its own: beyond the 32 bits of any row.
+        rows = self.images.index[chosen] + (repetitions(indices, len(self)) << 32)
+        batch = self.transform.prepare(self.images.pixels(chosen), rows)
         if self.mixes:
             batch["partner"], labels = labels[:1], labels[1:]
         batch["labels"] = labels
@@ -83,6 +86,8 @@ class TrainBatches(Sampler[list[int]]):
         drop_last: leave out a last batch that is not full.
         with_previous: put the image before its part in the epoch's order in front of each; the last one of the epoch is
             before the first.
+        balanced: the labels, int64 [total], where every class is to be shown equally often: the order is then that of
+            `balanced_order`, in which an image may come several times.
     """
 
     def __init__(
@@ -94,6 +99,7 @@ class TrainBatches(Sampler[list[int]]):
         processes: int = 1,
         drop_last: bool = False,
         with_previous: bool = False,
+        balanced: torch.Tensor | None = None,
     ) -> None:
         self.total = total
         self.batch_size = batch_size
@@ -102,13 +108,18 @@ class TrainBatches(Sampler[list[int]]):
         self.processes = processes
         self.drop_last = drop_last and total >= batch_size
         self.with_previous = with_previous
+        self.balanced = balanced
         self.epoch = 0
 
     def __len__(self) -> int:
         return self.total // self.batch_size if self.drop_last else -(-self.total // self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = torch.randperm(self.total, generator=torch.Generator().manual_seed((self.seed + self.epoch) % 2**64))
+        generator = torch.Generator().manual_seed((self.seed + self.epoch) % 2**64)
+        if self.balanced is None:
+            order = torch.randperm(self.total, generator=generator)
+        else:
+            order = balanced_order(self.balanced, generator)
         for number, batch in enumerate(order.split(self.batch_size)[: len(self)]):
             part = batch.tensor_split(self.processes)[self.rank]
             first = number * self.batch_size + sum(map(len, batch.tensor_split(self.processes)[: self.rank]))
@@ -121,18 +132,29 @@ class TrainBatches(Sampler[list[int]]):
 
 
 def take(indices: Sequence[int], labels: torch.Tensor) -> tuple[np.ndarray, torch.Tensor]:
-    """Resolve the indices in a batch of `TrainBatches`, in which ~i is padding with image i.
+    """Resolve the indices in a batch of `TrainBatches`: ~i is padding with image i, i + r N the r-th repetition of i.
 
     Args:
         indices: n of them.
-        labels: int64, of all images.
+        labels: int64 [N], of all images.
 
     Returns:
         The images' indices, int64 [n], and their labels, int64 [n], `PADDING_LABEL` for padding.
     """
     given = np.asarray(indices, dtype=np.int64)
-    chosen = np.where(given < 0, ~given, given)
+    chosen = np.where(given < 0, ~given, given) % len(labels)
     return chosen, labels[chosen].masked_fill(torch.from_numpy(given < 0), PADDING_LABEL)
+
+
+def repetitions(indices: Sequence[int], total: int) -> np.ndarray:
+    """Return which repetition within the epoch each index of a batch of `TrainBatches` is, from 0, int64 [n].
+
+    Args:
+        indices: n of them.
+        total: number of images.
+    """
+    given = np.asarray(indices, dtype=np.int64)
+    return np.where(given < 0, ~given, given) // total
 
 
 def image_loader(dataset: Dataset, *, num_workers: int, **options: Any) -> DataLoader:

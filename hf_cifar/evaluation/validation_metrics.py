@@ -7,16 +7,16 @@ from hf_cifar.utils.logits import negative_log_likelihoods
 
 
 def validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """Compute accuracy, macro F1 and mean cross-entropy in nats; made to be `compute_metrics` of a `Trainer`.
+    """Compute the selection metrics; made to be `compute_metrics` of a `Trainer`.
 
     Args:
         prediction: logits, float [n, labels], and labels, int64 [n].
 
     Returns:
-        `accuracy`, `f1_macro` and `nll`, which is infinite for logits that are not finite.
+        `accuracy`, `balanced_accuracy`, `f1_macro`, and `nll` in nats, infinite for logits that are not finite.
     """
     # With scikit-learn and scipy.stats two seconds: not before there is something to measure.
-    from hf_cifar.evaluation.metrics import Accuracy, MacroF1
+    from hf_cifar.evaluation.metrics import Accuracy, BalancedAccuracy, MacroF1
 
     logits, labels = prediction.predictions, prediction.label_ids
     assert not isinstance(logits, tuple) and not isinstance(labels, tuple)
@@ -26,6 +26,7 @@ def validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
         nll = float(negative_log_likelihoods(logits, labels).mean())
     return {
         **Accuracy(keep_in_memory=True).compute(**answers),
+        **BalancedAccuracy(keep_in_memory=True).compute(**answers),
         **MacroF1(keep_in_memory=True).compute(**answers, num_labels=logits.shape[1]),
         "nll": nll,
     }

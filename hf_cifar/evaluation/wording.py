@@ -3,12 +3,12 @@
 from hf_cifar.evaluation.calibration import mean_confidence
 from hf_cifar.run.split_metrics import SplitMetrics
 from hf_cifar.run.stage_metrics import Robustness, StageMetrics
-from hf_cifar.run.train_summary import Augmentation, Chosen
+from hf_cifar.run.train_summary import Augmentation, Balancing, Chosen
 from hf_cifar.utils.formatting import error, listed, number, percent
 
 STAGES = {"probe": "Linear probe", "finetune": "Fine-tuning", "evaluate": "Evaluation"}
 CALIBRATED_WITHIN = 0.005  # of confidence and accuracy: a smaller gap is called well calibrated
-METRIC_NAMES = {"accuracy": "accuracy", "f1_macro": "macro F1", "nll": "NLL"}
+METRIC_NAMES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1", "nll": "NLL"}
 F1_MACRO, F1_MACRO_PRESENT = "macro F1", "macro F1 over classes with images"
 
 
@@ -92,6 +92,19 @@ def describe_augmentation(augmentation: Augmentation) -> str:
         "CutMix": augmentation.cutmix,
     }
     return ", ".join([augmentation.augment, *(f"{name} {value:g}" for name, value in extras.items() if value)])
+
+
+def describe_balancing(balancing: Balancing) -> str | None:
+    """Return what was done about classes of unequal size: `class weights balanced`; None for nothing."""
+    words = []
+    if balancing.class_weights != "none":
+        beta = f" (beta {balancing.effective_beta:g})" if balancing.effective_beta is not None else ""
+        words.append(f"class weights {balancing.class_weights}{beta}")
+    if balancing.logit_adjustment:
+        words.append(f"logit adjustment {balancing.logit_adjustment:g}")
+    if balancing.balanced_sampling:
+        words.append("balanced sampling")
+    return ", ".join(words) or None
 
 
 def describe_chosen(chosen: Chosen, num_validation: int = 0) -> str | None:

@@ -28,6 +28,7 @@ from hf_cifar.config.run_config import RunConfig, flags, nested, stages_of
 from hf_cifar.config.sizes import AUTO
 from hf_cifar.config.training_arguments import COMPUTE_ARGUMENTS, check_training_arguments
 from hf_cifar.errors import InputError, unknown_name
+from hf_cifar.run.combinations import refuse_combinations
 from hf_cifar.run.origins import StartKind
 from hf_cifar.run.recorded_run import RecordedRun
 from hf_cifar.run.stage_folder import RUN_FILE, StageFolder
@@ -149,6 +150,11 @@ def _training_request(layers: list[Layer], stage: str, base: Layer, recipe: Any)
             return _training_request([recorded | {"stage": recorded_stage}, *layers], str(recorded_stage), base, recipe)
         if adds and not resumes:
             recorded.pop("finetune", None)
+        if adds and (recorded.get("seeds") or asked.get("seeds")):
+            raise InputError(
+                f"--stage finetune in {folder}, which holds a probe, does not go with --seeds: give another "
+                f"--output-dir, and --from {folder} to start from that probe"
+            )
         asked = _merged([base, recorded, *layers])
     kind, model, weights = _start_of(asked, stage, folder, adds)
     recipe = recipe if recipe is not None else recorded.get("recipe")
@@ -279,6 +285,7 @@ def _refuse_rivals(layer: Layer) -> None:
 
 def _check_training(config: RunConfig) -> None:
     """Refuse values and combinations that cannot do what they say."""
+    refuse_combinations(config)
     for stage in config.stages:
         prefix = "probe_" if stage != config.stages[-1] else ""
         check_training_arguments(getattr(config, stage).training, prefix)

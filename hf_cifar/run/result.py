@@ -66,11 +66,13 @@ class StageResult:
         }
         if self.before is not None:
             values["probe_accuracy"] = self.before.metrics.test.accuracy
+        values |= {"balanced_accuracy": metrics.test.balanced_accuracy}
         values |= {"f1_macro": metrics.test.f1_macro, "ece": metrics.test.ece, "num_test": metrics.test.num_examples}
         if metrics.dataset.num_trained_on is not None:
             values["num_trained_on"] = metrics.dataset.num_trained_on
         if metrics.validation is not None:
             values["validation_accuracy"] = metrics.validation.accuracy
+            values["validation_balanced_accuracy"] = metrics.validation.balanced_accuracy
         if metrics.robustness is not None:
             values["mean_corruption_accuracy"] = metrics.robustness.mean_corruption_accuracy
         return {**values, "seconds": metrics.wall_seconds}
@@ -82,7 +84,8 @@ class StageResult:
         line = (
             f"{self.stage}: {metrics.split} accuracy {percent(test.accuracy, count)} "
             f"(95% CI {interval(test.accuracy_ci95, count)}, {count:,} images), "
-            f"macro F1 {percent(test.f1_macro, count)}"
+            + (f"balanced accuracy {percent(test.balanced_accuracy, count)}, " if test.is_imbalanced else "")
+            + f"macro F1 {percent(test.f1_macro, count)}"
         )
         if test.f1_macro != test.f1_macro_present:
             line += f" ({percent(test.f1_macro_present, count)} over the classes present)"
@@ -90,7 +93,10 @@ class StageResult:
         if test.ece_calibrated is not None:
             line += f" ({error(test.ece_calibrated)} at temperature {test.temperature:.3f})"
         if metrics.validation is not None:
-            line += f", validation accuracy {percent(metrics.validation.accuracy, metrics.validation.num_examples)}"
+            validation = metrics.validation
+            line += f", validation accuracy {percent(validation.accuracy, validation.num_examples)}"
+            if validation.is_imbalanced:
+                line += f" (balanced {percent(validation.balanced_accuracy, validation.num_examples)})"
         if metrics.robustness is not None:
             line += f", on corrupted images {percent(metrics.robustness.mean_corruption_accuracy)}"
         return line

@@ -1,5 +1,6 @@
 """The folder of a run: who may write there, and what describes it."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from hf_cifar.run.environment import versions
 from hf_cifar.run.lock import HOLDER_FILE, LOCK_FILE, locked, refuse_if_locked
 from hf_cifar.run.recorded_run import OPTIONS_CHECKSUM, SPLITS_CHECKSUM, RecordedRun, checksum_of_options
 from hf_cifar.run.resolve import TRAINED, Request
-from hf_cifar.run.stage_folder import IMAGE_HASHES_FILE, RUN_FILE, SPLITS_FILE, StageFolder
+from hf_cifar.run.stage_folder import IMAGE_HASHES_FILE, RUN_FILE, SEEDS_FILE, SPLITS_FILE, StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.utils import processes
 from hf_cifar.utils.checksums import sha256_of
@@ -25,6 +26,7 @@ from hf_cifar.utils.progress import say
 DESCRIPTION = (RUN_FILE, SPLITS_FILE, IMAGE_HASHES_FILE)
 # Compared by what they are, and not by how they are written.
 _BY_PLACE = ("data.dataset", "model.model", "finetune.from_")
+_SEED = re.compile(r"seed-\d+")
 _FREE = ("output_dir", "recipe", "stage", "evaluation", "image_cache")
 
 
@@ -134,9 +136,9 @@ class RunFolder:
             if self.config.overwrite:
                 for name in () if self.request.adds_to_probe else DESCRIPTION:
                     (self.path / name).unlink(missing_ok=True)
-                # Whatever was fine-tuned came from the probe that is replaced.
-                for name in {*self.config.stages, "finetune"}:
-                    shutil.rmtree(self.path / name, ignore_errors=True)
+                (self.path / SEEDS_FILE).unlink(missing_ok=True)
+                for folder in self._replaced():
+                    shutil.rmtree(folder, ignore_errors=True)
             for name in self.config.stages:
                 self.stage(name).path.mkdir(parents=True, exist_ok=True)
                 remove_leftovers(self.stage(name).path)
@@ -181,11 +183,17 @@ class RunFolder:
         stages = [self.path / name for name in self.config.stages if name not in kept]
         return others or any(item.is_file() for stage in stages for item in stage.rglob("*"))
 
+    def _replaced(self) -> list[Path]:
+        """Return the folders that `--overwrite` removes: of the stages, and of the seeds of an older run."""
+        # Whatever was fine-tuned came from the probe that is replaced.
+        stages = [self.path / name for name in {*self.config.stages, "finetune"}]
+        return stages + [path for path in self.path.glob("seed-*") if _SEED.fullmatch(path.name)]
+
     def _refuse_to_remove_start(self) -> None:
         """Refuse to replace the stage that holds the very model that fine-tuning is to start from."""
         assert self.request.model is not None
         start = Path(self.request.model.name).resolve()
-        if any(start.is_relative_to((self.path / name).resolve()) for name in self.config.stages):
+        if any(start.is_relative_to(folder.resolve()) for folder in self._replaced()):
             raise InputError(
                 f"--overwrite would remove {self.request.model.name}, which --from names: give another --output-dir"
             )
@@ -215,7 +223,7 @@ class RunFolder:
             )
         # A finished probe says nothing about how it is fine-tuned, but everything about images, labels and backbone.
         done = set() if self.config.resume and self.stage("finetune").checkpoints.exists() else {"finetune"}
-        free = {"augmentation", "momentum", "probe", *done} if self.request.adds_to_probe else set()
+        free = {"augmentation", "imbalance", "momentum", "probe", *done} if self.request.adds_to_probe else set()
         for name, (was, now) in _differences(before.to_dict(), self.config.to_dict()):
             if name.partition(".")[0] not in free:
                 option, instead = ("--resume", "--overwrite") if self.config.resume else ("--output-dir", "another one")

@@ -1,7 +1,10 @@
 """The metrics of one split, as `metrics.json` holds them."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+IMBALANCED = 1.5  # times the images of the smallest class, from which balanced accuracy is shown too
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,27 @@ class SplitMetrics:
         """Return the class names in the order of the logits."""
         return list(self.per_class)
 
+    @property
+    def balanced_accuracy(self) -> float:
+        """Return the mean recall of the classes that have images; the accuracy of no images is 0."""
+        recalls = [item.recall for item in self.per_class.values() if item.num_examples]
+        return math.fsum(recalls) / len(recalls) if recalls else 0.0
+
+    @property
+    def is_imbalanced(self) -> bool:
+        """Return whether a class has far more images than another: balanced accuracy then says something else."""
+        counts = [item.num_examples for item in self.per_class.values() if item.num_examples]
+        return bool(counts) and max(counts) > IMBALANCED * min(counts)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {**asdict(self), "accuracy_ci95": list(self.accuracy_ci95)}
+        computed = {"accuracy_ci95": list(self.accuracy_ci95), "balanced_accuracy": self.balanced_accuracy}
+        return {**asdict(self), **computed}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "SplitMetrics":
         """Build it from what `to_dict` returned."""
+        values = {name: value for name, value in values.items() if name != "balanced_accuracy"}
         low, high = values["accuracy_ci95"]
         calibrated = values.get("reliability_calibrated")
         return cls(

@@ -13,6 +13,7 @@ EXAMPLES_FILE = "examples.json"  # in the folder of the examples
 # In the folder of the run, above those of its stages.
 RUN_FILE = "run.yaml"
 SPLITS_FILE = "splits.json"
+SEEDS_FILE = "seeds.json"  # of a run over several seeds; written last
 IMAGE_HASHES_FILE = "image_hashes.npz"
 
 

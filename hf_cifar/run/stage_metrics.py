@@ -8,6 +8,7 @@ from typing import Any
 from hf_cifar.errors import InputError
 from hf_cifar.run.legacy import upgrade
 from hf_cifar.run.origins import SplitOrigin, WeightsOrigin
+from hf_cifar.run.seed_summary import SeedSummary
 from hf_cifar.run.split_metrics import SplitMetrics
 from hf_cifar.run.train_summary import FinetuneSummary, ProbeSummary
 from hf_cifar.utils.files import write_json
@@ -110,6 +111,7 @@ class StageMetrics:
         validation: the split that everything was chosen on; None for an evaluation.
         train: how the model was trained; None for an evaluation.
         robustness: accuracy on corrupted images, where asked for.
+        seeds: what several seeds came to, of which this model was kept or made; None for a single run.
         split: the name of the split under `test`.
         model_dir: of an evaluation, the folder or Hub id of the model.
         temperature_origin: of an evaluation, where the temperature comes from.
@@ -128,6 +130,7 @@ class StageMetrics:
     validation: SplitMetrics | None = None
     train: ProbeSummary | FinetuneSummary | None = None
     robustness: Robustness | None = None
+    seeds: SeedSummary | None = None
     split: str = "test"
     model_dir: str | None = None
     temperature_origin: str | None = None
@@ -156,6 +159,7 @@ class StageMetrics:
             "validation": self.validation.to_dict() if self.validation else None,
             "train": self.train.to_dict() if self.train else None,
             "robustness": asdict(self.robustness) if self.robustness else None,
+            "seeds": self.seeds.to_dict() if self.seeds else None,
             "seconds": self.seconds,
             "hardware": asdict(self.hardware) if self.hardware else None,
             "versions": self.versions,
@@ -181,6 +185,7 @@ class StageMetrics:
             "validation": SplitMetrics.from_dict(values["validation"]) if values.get("validation") else None,
             "train": kind.from_dict(train) if train else None,
             "robustness": Robustness(**values["robustness"]) if values.get("robustness") else None,
+            "seeds": SeedSummary.from_dict(values["seeds"]) if values.get("seeds") else None,
             "hardware": Hardware(**values["hardware"]) if values.get("hardware") else None,
         }
         return cls(**{**values, **named})

@@ -66,6 +66,28 @@ class Augmentation:
     cutmix: float = 0.0
 
 
+@dataclass(frozen=True)
+class Balancing:
+    """What was done about classes of unequal size; `none`, zero and False where nothing was.
+
+    Attributes:
+        class_weights: none, balanced or effective.
+        effective_beta: of effective weights.
+        logit_adjustment: tau.
+        balanced_sampling: whether every class was shown equally often.
+    """
+
+    class_weights: str = "none"
+    effective_beta: float | None = None
+    logit_adjustment: float = 0.0
+    balanced_sampling: bool = False
+
+    @property
+    def is_on(self) -> bool:
+        """Return whether anything was done."""
+        return self != Balancing()
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainSummary:
     """What every training stage records.
@@ -81,6 +103,7 @@ class TrainSummary:
         peak_memory_mb: of the GPU where one was used, otherwise of this process.
         input_wait_fraction: part of the training steps' time that was spent waiting for images, from 0 to 1; None
             where no image was read in training.
+        balancing: what was done about classes of unequal size.
     """
 
     augmentation: Augmentation
@@ -93,6 +116,7 @@ class TrainSummary:
     processes: int
     peak_memory_mb: float
     input_wait_fraction: float | None = None
+    balancing: Balancing = Balancing()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -101,7 +125,12 @@ class TrainSummary:
     @classmethod
     def from_dict(cls: type[T], values: dict[str, Any]) -> T:
         """Build it from what `to_dict` returned."""
-        named = {"augmentation": Augmentation(**values["augmentation"]), "chosen": Chosen.from_dict(values["chosen"])}
+        named: dict[str, Any] = {
+            "augmentation": Augmentation(**values["augmentation"]),
+            "chosen": Chosen.from_dict(values["chosen"]),
+        }
+        if "balancing" in values:  # an older version had nothing to record
+            named["balancing"] = Balancing(**values["balancing"])
         return cls(**{**values, **named})
 
 

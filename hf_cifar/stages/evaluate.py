@@ -46,7 +46,7 @@ def run_evaluation(request: Request) -> StageResult:
     processes.join(use_cpu=config.use_cpu)
     started = time.perf_counter()
     source = load_source(config.data, for_training=False)
-    split = evaluation_split(source, config.data, config.seed, config.evaluation.split, request.trained_by)
+    split = evaluation_split(source, config.data, config.split_seed, config.evaluation.split, request.trained_by)
     model, processor = load_checkpoint(location, use_cpu=config.use_cpu)
     names = label_names(model)
     classes = match_labels(source.label_names, names)
@@ -118,7 +118,7 @@ def _temperature(
     if "validation" not in source.splits or split != "test" or "test" not in source.splits:
         return None, None
     config = request.config
-    validation = evaluation_split(source, config.data, config.seed, "validation", run=None).images
+    validation = evaluation_split(source, config.data, config.split_seed, "validation", run=None).images
     targets = classes[validation.targets]
     logits = predict_logits(model, processor, validation, "predicting validation", config.num_workers)
     return fit_temperature(logits, targets), f"fitted on the dataset's validation split, {len(validation):,} images"

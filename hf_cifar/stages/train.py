@@ -2,7 +2,7 @@
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from hf_cifar.run.origins import WeightsOrigin
 from hf_cifar.run.resolve import Request
 from hf_cifar.run.result import StageResult
 from hf_cifar.run.run_folder import RunFolder
+from hf_cifar.run.seed_summary import SeedSummary
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.stage_metrics import DatasetInfo, StageMetrics
 from hf_cifar.run.train_summary import Augmentation, FinetuneSummary, ProbeSummary
@@ -37,6 +38,7 @@ from hf_cifar.stages.preprocessing import fitted_processor
 from hf_cifar.training.finetune.arguments import finetune_arguments, refuse_long_warmup
 from hf_cifar.training.finetune.finetune import Finetune
 from hf_cifar.training.finetune.starting_point import find_start, warn_of_leak
+from hf_cifar.training.imbalance import balancing
 from hf_cifar.training.optimizer import optimizer_name
 from hf_cifar.training.probe.probe import Probe, probe_arguments
 from hf_cifar.utils import processes
@@ -46,7 +48,7 @@ from hf_cifar.utils.random_state import seed_of_32_bits
 
 
 @dataclass(frozen=True)
-class _Trained:
+class Trained:
     """A trained model with its predictions, to be measured and saved."""
 
     model: PreTrainedModel
@@ -58,8 +60,15 @@ class _Trained:
     details: dict[str, Any]
 
 
-def run_training(request: Request) -> StageResult:
+Data = tuple[Source, Splits]
+
+
+def run_training(request: Request, data: Data | None = None) -> StageResult:
     """Run the training stages that a request asks for, and return the last one's result.
+
+    Args:
+        request: of one seed.
+        data: the request's data, where they are loaded already.
 
     Raises:
         InputError: the request, or what it names, is wrong.
@@ -67,36 +76,37 @@ def run_training(request: Request) -> StageResult:
         Interrupted: a signal came; `resume` continues from what is saved.
     """
     with ExitStack() as stack:
-        return _run_stages(request, RunFolder(request, stack))
+        return _run_stages(request, RunFolder(request, stack), data)
 
 
-def _run_stages(request: Request, run_folder: RunFolder) -> StageResult:
+def _run_stages(request: Request, run_folder: RunFolder, data: Data | None) -> StageResult:
     config = request.config
     # Arguments that do not fit are refused now, and not when the stages before them are done.
     makers = {"probe": probe_arguments, "finetune": finetune_arguments}
     arguments = {stage: makers[stage](config, run_folder.stage(stage)) for stage in config.stages}
     result: StageResult | None = None
-    data: tuple[Source, Splits] | None = None
+    checked = False
     for stage in config.stages:
         metrics = run_folder.finished(stage) if config.resume else None
         if metrics is not None:
             say(f"{stage} in {run_folder.path} is finished already")
         else:
-            if data is None:
-                data = _load_data(config)
+            data = data or load_data(config)
+            if not checked:
                 run_folder.refuse_other_data(data[1].parts())
                 if "finetune" in arguments:
                     refuse_long_warmup(arguments["finetune"], len(data[1].train))
+                checked = True
             metrics = _run_stage(stage, request, *data, run_folder, arguments[stage].device)
         result = StageResult(stage, run_folder.path, metrics, result)
     assert result is not None
     return result
 
 
-def _load_data(config: RunConfig) -> tuple[Source, Splits]:
+def load_data(config: RunConfig) -> Data:
     """Load and split the data, and say what it is."""
     source = load_source(config.data)
-    splits = make_splits(source, config.data, config.seed)
+    splits = make_splits(source, config.data, config.split_seed)
     sizes = ", ".join(
         f"{name} {len(images):,} ({describe_split(splits.origin[name])})" for name, images in splits.parts().items()
     )
@@ -118,22 +128,50 @@ def _run_stage(
     trained = (_probe if stage == "probe" else _finetune)(request, source, splits, run_folder, folder)
     # The file says how long training took: what follows is measuring.
     seconds = time.perf_counter() - started
-    splits.validation.refuse_test("the temperature")
-    temperature = fit_temperature(trained.validation_logits, splits.validation.targets)
-    # Kept with the model for whoever wants calibrated scores; nothing applies it unasked.
-    trained.model.config.calibration_temperature = temperature
-    metrics = _metrics(stage, config, source, splits, trained, temperature, seconds, memory)
-    if processes.is_main():
-        save(trained.model, trained.processor, folder.model)
-        folder.seal_model()
-        save_artifacts(folder, metrics, trained.test_logits, splits.test, trained.model, trained.processor)
-    processes.wait_for_all()
+    metrics = measure_and_save(stage, config, (source, splits), trained, folder, seconds, memory)
     say(StageResult(stage, run_folder.path, metrics).headline())
     say(f"model: {folder.model}; report: {folder.report}")
     return metrics
 
 
-def _probe(request: Request, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder) -> _Trained:
+def measure_and_save(
+    stage: str,
+    config: RunConfig,
+    data: Data,
+    trained: Trained,
+    folder: StageFolder,
+    seconds: float,
+    memory: PeakMemory,
+    seeds: SeedSummary | None = None,
+) -> StageMetrics:
+    """Measure a trained model, save it with everything that a stage leaves, and return its metrics.
+
+    Args:
+        stage: probe or finetune.
+        config: of the run.
+        data: of the run.
+        trained: the model with its predictions.
+        folder: of the stage.
+        seconds: that training took.
+        memory: watched since it began.
+        seeds: what several seeds came to, where the model was made from them.
+    """
+    source, splits = data
+    splits.validation.refuse_test("the temperature")
+    temperature = fit_temperature(trained.validation_logits, splits.validation.targets)
+    # Kept with the model for whoever wants calibrated scores; nothing applies it unasked.
+    trained.model.config.calibration_temperature = temperature
+    metrics = _metrics(stage, config, source, splits, trained, temperature, seconds, memory)
+    metrics = replace(metrics, seeds=seeds)
+    if processes.is_main():
+        save(trained.model, trained.processor, folder.model)
+        folder.seal_model()
+        save_artifacts(folder, metrics, trained.test_logits, splits.test, trained.model, trained.processor)
+    processes.wait_for_all()
+    return metrics
+
+
+def _probe(request: Request, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder) -> Trained:
     config = request.config
     assert request.model is not None
     built = build_model(request.model, request.weights, config.model.image_size, source.label_names, config.seed)
@@ -146,12 +184,13 @@ def _probe(request: Request, source: Source, splits: Splits, run_folder: RunFold
     probe = Probe(config, built.model, processor, splits, folder)
     for line in (f"model: {describe_weights(built.origin)}", *built.remarks):
         say(line)
-    _claim(run_folder, source, splits, built.origin)
+    claim(run_folder, source, splits, built.origin)
     result = probe.run(config.resume)
     details = {
         "solver": config.probe.solver,
         "features": config.probe.features,
         "augmentation": _augmentation(config, "probe"),
+        "balancing": balancing(config.imbalance, splits.train.targets),
         "chosen": result.chosen,
         "epochs": result.epochs,
         "feature_seconds": result.feature_seconds,
@@ -162,10 +201,10 @@ def _probe(request: Request, source: Source, splits: Splits, run_folder: RunFold
         "trainable_parameters": result.trainable_parameters,
     }
     logits = result.validation_logits, result.test_logits
-    return _Trained(built.model, processor, built.origin, built.base_model, *logits, details)
+    return Trained(built.model, processor, built.origin, built.base_model, *logits, details)
 
 
-def _finetune(request: Request, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder) -> _Trained:
+def _finetune(request: Request, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder) -> Trained:
     config = request.config
     start = find_start(request, source.label_names)
     # A probe's processor is fitted already; what it was fitted to goes with its weights.
@@ -177,7 +216,7 @@ def _finetune(request: Request, source: Source, splits: Splits, run_folder: RunF
     say(f"fine-tuning starts from {describe_start(start.origin)}: {describe_weights(start.weights)}")
     warn_of_leak(request, splits)
     if "probe" not in config.stages:
-        _claim(run_folder, source, splits, start.weights)
+        claim(run_folder, source, splits, start.weights)
     if processes.is_main():
         augmentation_figure(folder.figures / "augmentation.png", finetune.training_images, source.label_names)
     result = finetune.run(config.resume)
@@ -189,6 +228,7 @@ def _finetune(request: Request, source: Source, splits: Splits, run_folder: RunF
         "learning_rate": finetune.arguments.learning_rate,
         "scheduler": config.finetune.scheduler,
         "augmentation": _augmentation(config, "finetune"),
+        "balancing": balancing(config.imbalance, splits.train.targets),
         "chosen": result.chosen,
         "epochs": result.epochs,
         "training_seconds": result.seconds,
@@ -197,10 +237,10 @@ def _finetune(request: Request, source: Source, splits: Splits, run_folder: RunF
         "input_wait_fraction": result.input_wait_fraction,
     }
     test = predict_logits(result.model, processor, splits.test, "predicting test")
-    return _Trained(result.model, processor, start.weights, start.base_model, result.validation_logits, test, details)
+    return Trained(result.model, processor, start.weights, start.base_model, result.validation_logits, test, details)
 
 
-def _claim(run_folder: RunFolder, source: Source, splits: Splits, weights: WeightsOrigin) -> None:
+def claim(run_folder: RunFolder, source: Source, splits: Splits, weights: WeightsOrigin | None) -> None:
     """Take the folder and describe the run in it, once nothing about the request can be wrong any more."""
     run_folder.claim()
     parts = splits.parts()
@@ -209,7 +249,7 @@ def _claim(run_folder: RunFolder, source: Source, splits: Splits, weights: Weigh
         "dataset_revision": source.revision,
         "fingerprints": {name: images.fingerprint for name, images in parts.items()},
         "splits": {name: origin.to_dict() for name, origin in splits.origin.items()},
-        "backbone": describe_weights(weights),
+        **({} if weights is None else {"backbone": describe_weights(weights)}),
     }
     few = sum(map(len, parts.values())) <= MAX_IMAGES
     hashes = {name: np.sort(image_hashes(images)) for name, images in parts.items()} if few else None
@@ -230,7 +270,7 @@ def _metrics(
     config: RunConfig,
     source: Source,
     splits: Splits,
-    trained: _Trained,
+    trained: Trained,
     temperature: float | None,
     seconds: float,
     memory: PeakMemory,

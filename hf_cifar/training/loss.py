@@ -19,7 +19,14 @@ CHECK_EVERY = 25  # steps; on a GPU reading the loss waits for everything in fli
 
 
 def summed_cross_entropy(
-    outputs: Any, labels: torch.Tensor, *, targets: torch.Tensor | None = None, smoothing: float = 0.0, **_: Any
+    outputs: Any,
+    labels: torch.Tensor,
+    *,
+    targets: torch.Tensor | None = None,
+    smoothing: float = 0.0,
+    weights: torch.Tensor | None = None,
+    offsets: torch.Tensor | None = None,
+    **_: Any,
 ) -> torch.Tensor:
     """Return the cross-entropy in nats, summed over the images, and over the heads if there are several.
 
@@ -28,14 +35,19 @@ def summed_cross_entropy(
         labels: int64 [n]; `PADDING_LABEL` leaves an image out.
         targets: float [n, classes], used instead of the labels.
         smoothing: label smoothing (Szegedy et al., 2016).
+        weights: float [classes], of each class; of a mixed or smoothed target, each class's part has its own.
+        offsets: float [classes], added to the logits (logit adjustment).
     """
     logits = outputs["logits"].float()
+    if offsets is not None:
+        logits = logits + offsets
+    options: dict[str, Any] = {"weight": weights, "label_smoothing": smoothing, "reduction": "sum"}
     if targets is not None:
-        return cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
+        return cross_entropy(logits, targets, **options)
     if logits.ndim == 3:
         labels = labels.repeat_interleave(logits.shape[1])
         logits = logits.flatten(0, 1)
-    return cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum", ignore_index=PADDING_LABEL)
+    return cross_entropy(logits, labels, ignore_index=PADDING_LABEL, **options)
 
 
 class LossMeter:

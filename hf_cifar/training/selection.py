@@ -1,31 +1,67 @@
 """Choose on validation: the selection metrics, and the best of several candidates."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from hf_cifar.utils.logits import negative_log_likelihoods
 
 # The metrics of `--selection-metric`, and whether a higher value is better.
-GREATER_IS_BETTER = {"accuracy": True, "f1_macro": True, "nll": False}
+GREATER_IS_BETTER = {"accuracy": True, "balanced_accuracy": True, "f1_macro": True, "nll": False}
 
 
-def score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Return accuracy and mean cross-entropy in nats; 0 and infinity for logits that are not finite.
+@dataclass(frozen=True)
+class Score:
+    """How good some logits are, by every selection metric.
+
+    Attributes:
+        accuracy: a fraction.
+        balanced_accuracy: mean over the classes that have images of the fraction of them that is right.
+        f1_macro: mean F1 over all classes; a class that is neither predicted nor there counts as 0.
+        nll: mean cross-entropy in nats.
+    """
+
+    accuracy: float
+    balanced_accuracy: float
+    f1_macro: float
+    nll: float
+
+    def by(self, metric: str) -> float:
+        """Return the value of a selection metric."""
+        value: float = asdict(self)[metric]
+        return value
+
+
+WORST = Score(0.0, 0.0, 0.0, float("inf"))
+
+
+def score(logits: np.ndarray, labels: np.ndarray) -> Score:
+    """Return the score of some logits; `WORST` where they are not finite.
 
     Args:
         logits: float [n, labels].
         labels: int64 [n].
     """
     if not np.isfinite(logits).all():
-        return 0.0, float("inf")
-    accuracy = (logits.argmax(axis=1) == labels).mean()
-    return float(accuracy), float(negative_log_likelihoods(logits, labels).mean())
+        return WORST
+    predictions, classes = logits.argmax(axis=1), logits.shape[1]
+    hits, images, predicted = (
+        np.bincount(some, minlength=classes) for some in (labels[predictions == labels], labels, predictions)
+    )
+    there = images > 0
+    return Score(
+        float((predictions == labels).mean()),
+        float((hits[there] / images[there]).mean()),
+        float((2 * hits / np.maximum(images + predicted, 1)).mean()),
+        float(negative_log_likelihoods(logits, labels).mean()),
+    )
 
 
-def best_of(scores: Sequence[tuple[float, float]]) -> int:
-    """Return the index of the highest accuracy; among equal ones, of the lowest cross-entropy."""
-    return min(range(len(scores)), key=lambda index: (-scores[index][0], scores[index][1]))
+def best_of(scores: Sequence[Score], metric: str = "accuracy") -> int:
+    """Return the index of the best by a selection metric; among equal ones, of the lowest cross-entropy."""
+    sign = -1 if GREATER_IS_BETTER[metric] else 1
+    return min(range(len(scores)), key=lambda index: (sign * scores[index].by(metric), scores[index].nll))
 
 
 def is_at_least(value: float, reference: float, metric: str) -> bool:

@@ -22,6 +22,7 @@ from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
 from hf_cifar.data.loader import PADDING_LABEL, TrainBatches, WorkersReleased, as_is
 from hf_cifar.errors import InputError, Interrupted, unknown_name
 from hf_cifar.training.checkpoints import KEEP, CheckpointCallback, Saved
+from hf_cifar.training.imbalance import Rebalancing
 from hf_cifar.training.input_wait import InputClock
 from hf_cifar.training.interruption import InterruptionCallback
 from hf_cifar.training.loss import LossMeter, summed_cross_entropy
@@ -82,7 +83,9 @@ class StageTrainer(Trainer):
     """A `Trainer` for datasets that return whole batches, whose steps do not depend on how a batch is divided.
 
     The loss of a step is the cross-entropy summed over its images and divided by their number: over all processes and
-    all parts of an accumulated step, also the last and smaller ones.
+    all parts of an accumulated step, also the last and smaller ones. Images are counted, not their class weights, whose
+    mean is 1 over the training images: divided by the weights of a batch, as `CrossEntropyLoss(weight=…)` does by
+    default, the step would depend on which images share the batch.
 
     Args:
         model, args, kwargs: as for `Trainer`. A `train_dataset` returns whole batches; its `labels` are int64 [n], and
@@ -94,6 +97,7 @@ class StageTrainer(Trainer):
         watched: stop training when the loss or a weight is no longer finite.
         finish: makes on the device what the model takes of a training batch, which a `train_dataset` returns raw.
         clock: measures the steps, and what they wait for input.
+        balance: what is done about classes of unequal size, in training only.
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class StageTrainer(Trainer):
         watched: bool = True,
         finish: Callable[[dict[str, Any]], dict[str, torch.Tensor]] | None = None,
         clock: InputClock | None = None,
+        balance: Rebalancing | None = None,
         **kwargs: Any,
     ) -> None:
         self.finish = finish
@@ -136,6 +141,7 @@ class StageTrainer(Trainer):
             **kwargs,
         )
         self.remove_callback(PrinterCallback)
+        self.balance = (balance or Rebalancing()).to(self.args.device)
 
     def run(self) -> TrainerState:
         """Train to the end, from the checkpoint to resume if there is one.
@@ -171,6 +177,7 @@ class StageTrainer(Trainer):
             processes=processes.count(),
             drop_last=args.dataloader_drop_last,
             with_previous=getattr(self.train_dataset, "mixes", False),
+            balanced=self.train_dataset.labels if self.balance.sampling else None,  # type: ignore[union-attr]
         )
         self.steps_per_epoch = max(1, -(-len(batches) // args.gradient_accumulation_steps))
         return make_loader(self.train_dataset, args, batches)
@@ -187,13 +194,13 @@ class StageTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Return the loss of a batch; label smoothing and mixed targets apply in training only."""
+        """Return the loss of a batch; label smoothing, mixed targets and class weights apply in training only."""
         inputs = self.finish(inputs) if self.finish is not None and model.training else dict(inputs)
         labels = inputs.pop("labels")
         targets = inputs.pop("targets", None)
         outputs = model(**inputs)
-        smoothing = self.args.label_smoothing_factor if model.training else 0.0
-        loss = summed_cross_entropy(outputs, labels, targets=targets, smoothing=smoothing)
+        options = {"smoothing": self.args.label_smoothing_factor, **self.balance.of_loss} if model.training else {}
+        loss = summed_cross_entropy(outputs, labels, targets=targets, **options)
         if num_items_in_batch is None:
             num_items_in_batch = (labels != PADDING_LABEL).sum().clamp_min(1)
         else:

@@ -9,6 +9,7 @@ import numpy as np
 from hf_cifar.evaluation.figures.labels import spread
 from hf_cifar.evaluation.figures.style import INK, MUTED, SERIES, SMALL, WIDTH, add_axes, png_figure, shorten
 from hf_cifar.evaluation.history import History
+from hf_cifar.evaluation.wording import METRIC_NAMES
 from hf_cifar.run.train_summary import Chosen
 from hf_cifar.utils.formatting import error, percent
 
@@ -95,18 +96,21 @@ def _panels(history: History, chosen: Chosen) -> list[Panel]:
     if not history:
         return []
     by = _x_column(history)
-    heads = _columns(history, "validation_accuracy/")
+    # Heads are drawn by what they were chosen by; the NLL of one that has diverged is not recorded.
+    metric = chosen.metric if chosen.metric in ("balanced_accuracy", "f1_macro") else "accuracy"
+    heads = _columns(history, f"validation_{metric}/")
     selected = f"{chosen.learning_rate:g}" if heads and chosen.learning_rate is not None else ""
     training, validation = _line(history, by, "loss"), _line(history, by, "validation_nll")
     if heads:
-        lines = {name: _line(history, by, f"validation_accuracy/{name}") for name in heads}
+        lines = {name: _line(history, by, f"validation_{metric}/{name}") for name in heads}
         panels = [
-            Panel("validation accuracy by learning rate", lines, selected=selected, is_fraction=True),
+            Panel(f"validation {METRIC_NAMES[metric]} by learning rate", lines, selected=selected, is_fraction=True),
             Panel("training loss (nats), mean over heads", {"training": training}),
             Panel("validation loss (nats), best head", {"validation": validation}),
         ]
     else:
-        scores = {"accuracy": "validation_accuracy", "macro F1": "validation_f1_macro"}
+        shown = ["accuracy", *(["balanced_accuracy"] if metric == "balanced_accuracy" else []), "f1_macro"]
+        scores = {METRIC_NAMES[name]: f"validation_{name}" for name in shown}
         panels = [
             Panel("loss (nats)", {"training": training, "validation": validation}),
             Panel(

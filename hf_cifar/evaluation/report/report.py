@@ -11,6 +11,7 @@ from hf_cifar.evaluation.figures.registry import FIGURES, MAX_IMAGES, THUMBNAILS
 from hf_cifar.evaluation.history import History, read_history
 from hf_cifar.evaluation.image_table import ImageRow, read_image_table
 from hf_cifar.evaluation.report import tables
+from hf_cifar.evaluation.seeds import describe_seeds, seed_table
 from hf_cifar.run.stage_folder import RUN_FILE, StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.utils.files import write_text
@@ -118,6 +119,8 @@ def render(
         headline=tables.headline(metrics),
         setup=tables.setup_rows(metrics),
         splits=tables.split_table(metrics),
+        seeds=seed_table(metrics.seeds) if metrics.seeds else None,
+        seeds_text=describe_seeds(metrics.seeds) if metrics.seeds else "",
         notes=[note for note in (wording.describe_selection(metrics), wording.describe_macro_f1(test)) if note],
         calibration=wording.describe_calibration(test),
         classes=tables.class_rows(test),

@@ -90,7 +90,8 @@ def headline(metrics: StageMetrics) -> Headline:
     """Return the head of the page."""
     test = metrics.test
     low, high = test.accuracy_ci95
-    tiles = wording.macro_f1(test)
+    tiles = [("balanced accuracy", percent(test.balanced_accuracy))] if test.is_imbalanced else []
+    tiles += wording.macro_f1(test)
     if len(test.per_class) > 5:
         tiles.append(("top-5 accuracy", percent(test.top5_accuracy, test.num_examples)))
     tiles += [("ECE", error(test.ece)), ("NLL (nats)", error(test.nll))]
@@ -156,8 +157,10 @@ def split_table(metrics: StageMetrics) -> SplitTable:
         ("images", lambda part: number(part.num_examples)),
         ("accuracy", lambda part: percent(part.accuracy, part.num_examples)),
         ("95% interval", lambda part: interval(part.accuracy_ci95, part.num_examples)),
-        (wording.F1_MACRO, lambda part: percent(part.f1_macro)),
     ]
+    if any(part.is_imbalanced for part in parts):
+        wanted.append(("balanced accuracy", lambda part: percent(part.balanced_accuracy, part.num_examples)))
+    wanted.append((wording.F1_MACRO, lambda part: percent(part.f1_macro)))
     if any(wording.differs(part) for part in parts):
         wanted.append((wording.F1_MACRO_PRESENT, lambda part: percent(part.f1_macro_present)))
     if len(metrics.test.per_class) > 5:
@@ -220,6 +223,7 @@ def training_rows(metrics: StageMetrics) -> Rows:
         [
             *own,
             ("Augmentation", wording.describe_augmentation(train.augmentation)),
+            ("Classes of unequal size", wording.describe_balancing(train.balancing)),
             ("Epochs", None if train.epochs is None else number(train.epochs)),
             ("Selected on validation", wording.describe_chosen(train.chosen, num_validation)),
             ("Trainable parameters", f"{number(train.trainable_parameters)} of {number(train.total_parameters)}"),

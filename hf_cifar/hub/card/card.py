@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hf_cifar.evaluation import seeds
 from hf_cifar.evaluation.figures.registry import Section, figure_named
 from hf_cifar.evaluation.history import read_history
 from hf_cifar.hub.card import command, limits, sentences, tables
@@ -96,6 +97,7 @@ def _render(data: CardData) -> str:
         references=citations(data),
         pictures=lambda section: _pictures(data, section),
         **{"begin": BEGIN, "end": END, "marker": marker()},
+        seeds=seeds,
         **{"tables": tables, "sentences": sentences, "limits": limits, "command": command},
     )
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in text.splitlines())).strip()

@@ -5,6 +5,7 @@ from hf_cifar.hub.card.markdown import code, plain
 from hf_cifar.hub.card.metadata import license_of
 from hf_cifar.hub.card.network import input_size
 from hf_cifar.run.origins import SplitKind
+from hf_cifar.run.split_metrics import IMBALANCED
 from hf_cifar.utils.formatting import listed, percent, points
 
 SMALL = 64  # pixels
@@ -21,8 +22,9 @@ def limitations(data: CardData) -> list[tuple[str, str]]:
             "low score is only a weak hint.",
         ),
         ("In-distribution test set", _same_source(data)),
-        ("Single run", _single_run(data)),
+        ("Luck", _over_seeds(data)) if data.metrics.seeds else ("Single run", _single_run(data)),
         ("No gain from fine-tuning", _no_gain(data)),
+        ("Class frequencies", _class_frequencies(data)),
         ("Weakest classes", _weakest_classes(data)),
         ("Low resolution", _low_resolution(data)),
         ("Label noise", _label_noise(data)),
@@ -61,6 +63,20 @@ def _single_run(data: CardData) -> str:
     )
 
 
+def _over_seeds(data: CardData) -> str:
+    seeds = data.metrics.seeds
+    assert seeds is not None
+    low, high = data.test.accuracy_ci95
+    count = data.test.num_examples
+    made = "averages the weights of" if seeds.keeps_soup else "is one of"
+    several = len(seeds.soup.seeds) if seeds.soup is not None and seeds.keeps_soup else len(seeds.rows)
+    return (
+        f"This model {made} {several} models that were trained with different seeds on the same images; how much those "
+        "differ is under Results. Its own 95% interval, of the draw of the test images, spans "
+        f"{points(high - low, count, up=True)} points. Variation with other training images was not measured."
+    )
+
+
 def _no_gain(data: CardData) -> str | None:
     if not data.is_lpft:
         return None
@@ -75,6 +91,20 @@ def _no_gain(data: CardData) -> str | None:
         return None
     was, now = (percent(test.accuracy, test.num_examples) for test in (before, after))
     return f"The linear probe that fine-tuning started from reaches {was} on the same test images, this model {now}."
+
+
+def _class_frequencies(data: CardData) -> str | None:
+    """Return what to know of a model whose classes had training images in unequal numbers."""
+    counts = [count for count in (data.dataset.train_per_class or {}).values() if count]
+    if not counts or max(counts) <= IMBALANCED * min(counts):
+        return None
+    seen = f"The largest class has {max(counts):,} training images, the smallest {min(counts):,}."
+    if data.stage.train.balancing.is_on:
+        return (
+            f"{seen} Training made up for that: scores are those of classes that are equally frequent, and where they "
+            "are not, frequent classes are predicted too rarely and the scores are not calibrated."
+        )
+    return f"{seen} Nothing made up for that: rare classes are predicted too rarely where they are not rare."
 
 
 def _weakest_classes(data: CardData) -> str | None:

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from hf_cifar.config.parts import FinetuneConfig, ProbeConfig
+from hf_cifar.config.parts import FinetuneConfig, ImbalanceConfig, ProbeConfig
 from hf_cifar.hub.card.command import option_text, relevant_arguments
 from hf_cifar.hub.card.data import CardData, TrainedStage
 from hf_cifar.hub.card.markdown import code
@@ -36,6 +36,11 @@ def _settings(data: CardData, stage: TrainedStage) -> dict[str, str]:
         for name, value in vars(options).items()
         if name not in NEVER_SHOWN and (name in ALWAYS_SHOWN or value != getattr(default, name))
     }
+    balance, usual = data.config.imbalance, ImbalanceConfig()
+    if train.balancing.is_on:
+        shown |= {name: value for name, value in vars(balance).items() if value != getattr(usual, name)}
+    if chosen.metric not in (None, "accuracy"):
+        shown["selection_metric"] = chosen.metric
     solved = chosen.strength is not None
     if not solved:
         shown |= {"momentum": data.config.momentum} if options.training.get("optim") == "sgd" else {}

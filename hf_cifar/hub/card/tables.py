@@ -27,8 +27,10 @@ def results(data: CardData) -> str:
         ["Images", *(f"{split.num_examples:,}" for split in splits)],
         ["Accuracy", *(bold(percent(item.accuracy, item.num_examples), item is data.test) for item in splits)],
         ["95% interval", *(interval(item.accuracy_ci95, item.num_examples) for item in splits)],
-        ["Macro F1", *(percent(item.f1_macro, item.num_examples) for item in splits)],
     ]
+    if any(item.is_imbalanced for item in splits):
+        rows.append(["Balanced accuracy", *(percent(item.balanced_accuracy, item.num_examples) for item in splits)])
+    rows.append(["Macro F1", *(percent(item.f1_macro, item.num_examples) for item in splits)])
     if len(data.test.label_names) > 5:
         rows.append(["Top-5 accuracy", *(percent(item.top5_accuracy, item.num_examples) for item in splits)])
     rows.append(["Negative log-likelihood", *(error(split.nll) for split in splits)])

@@ -35,6 +35,7 @@ from hf_cifar.training.finetune.starting_point import Start
 from hf_cifar.training.finetune.trainer import FinetuneTrainer
 from hf_cifar.training.freezing import FreezeCallback, GradualUnfreezeCallback, freeze, freeze_statistics
 from hf_cifar.training.gradient_checkpointing import recompute_activations
+from hf_cifar.training.imbalance import rebalancing
 from hf_cifar.training.input_wait import InputClock, advice
 from hf_cifar.training.optimizer import ParameterGroup, parameter_groups
 from hf_cifar.training.selection import GREATER_IS_BETTER, is_at_least
@@ -232,6 +233,7 @@ class Finetune:
             eval_dataset=ImageDataset(self.validation, Transform(self.processor)),
             finish=None if images.finished else images.transform.finish,
             clock=self.clock,
+            balance=rebalancing(self.config.imbalance, self.train.targets, len(self.label_names)),
             compute_metrics=self.compute_metrics,
             callbacks=callbacks,
         )
@@ -286,7 +288,7 @@ class Finetune:
             end = {name: value.to(self.model.device) for name, value in end.items()}
             start = {name: value.to(self.model.device) for name, value in self.snapshot.weights.items()}
             strength = (
-                choose_strength(self.model, self.processor, start, end, self.validation)
+                choose_strength(self.model, self.processor, start, end, self.validation, metric)
                 if self.options.interpolate == "auto"
                 else float(self.options.interpolate)
             )

@@ -10,7 +10,7 @@ from hf_cifar.data.images import LabeledImages
 from hf_cifar.models.predict import predict_logits
 from hf_cifar.models.weights import put_weights
 from hf_cifar.training.finetune.snapshot import Weights
-from hf_cifar.training.selection import best_of, score
+from hf_cifar.training.selection import Score, best_of, score
 from hf_cifar.utils.progress import say
 
 STRENGTHS = tuple(round(0.1 * tenths, 1) for tenths in range(11))
@@ -30,26 +30,34 @@ def interpolate(start: Weights, end: Weights, strength: float) -> Weights:
 
 
 def choose_strength(
-    model: PreTrainedModel, processor: Any, start: Weights, end: Weights, validation: LabeledImages
+    model: PreTrainedModel,
+    processor: Any,
+    start: Weights,
+    end: Weights,
+    validation: LabeledImages,
+    metric: str = "accuracy",
 ) -> float:
-    """Return the strength with the highest validation accuracy; among equal ones, the lowest cross-entropy.
+    """Return the strength that is best on validation; among equal ones, the one with the lowest cross-entropy.
 
     Args:
         model: loads the weights of each strength in turn, and is left with those of the last.
         processor: image processor of the model.
         start, end: as in `interpolate`.
         validation: never the test split.
+        metric: of `--selection-metric`.
 
     Raises:
         ValueError: the images are those of the test split.
     """
     validation.refuse_test("the interpolation strength")
-    scores: list[tuple[float, float]] = []
+    scores: list[Score] = []
     for strength in STRENGTHS:
         put_weights(model, interpolate(start, end, strength))
         logits: np.ndarray = predict_logits(model, processor, validation, f"interpolation {strength:g}")
         scores.append(score(logits, validation.targets))
-    best = best_of(scores)
+    best = best_of(scores, metric)
     for index, strength in enumerate(STRENGTHS):
-        say(f"interpolation {strength:g}  validation accuracy {scores[index][0]:.2%}{'  <- kept' * (index == best)}")
+        value = f"{scores[index].nll:.4f} nats" if metric == "nll" else f"{scores[index].by(metric):.2%}"
+        name = metric.replace("_", " ")
+        say(f"interpolation {strength:g}  validation {name} {value}{'  <- kept' * (index == best)}")
     return STRENGTHS[best]

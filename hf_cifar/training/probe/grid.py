@@ -11,7 +11,7 @@ from transformers import EvalPrediction, TrainerState, TrainingArguments
 from hf_cifar.errors import TrainingError
 from hf_cifar.training.optimizer import make_optimizer
 from hf_cifar.training.probe.heads import HeadGrid
-from hf_cifar.training.selection import best_of, score
+from hf_cifar.training.selection import Score, best_of, score
 from hf_cifar.training.trainer import StageTrainer
 from hf_cifar.training.trainer_compat import ClipSeparately
 
@@ -24,6 +24,7 @@ class GridTrainer(StageTrainer):
         heads: the grid, which is `model` or inside it.
         learning_rates: one per head.
         momentum: of SGD, the recipe's optimizer.
+        metric: of `--selection-metric`.
         kwargs: as for `StageTrainer`.
     """
 
@@ -35,11 +36,13 @@ class GridTrainer(StageTrainer):
         heads: HeadGrid,
         learning_rates: Sequence[float],
         momentum: float,
+        metric: str = "accuracy",
         **kwargs: Any,
     ) -> None:
         self.heads = heads
         self.learning_rates = list(learning_rates)
         self.momentum = momentum
+        self.metric = metric
         # One of several heads may diverge: finding the rate at which they do is what a grid is for.
         watched = len(self.learning_rates) == 1
         self.clipping = ClipSeparately([list(head.parameters()) for head in heads.layers], args.max_grad_norm)
@@ -88,26 +91,26 @@ class GridTrainer(StageTrainer):
         return {f"learning_rate/{rate:g}": now for rate, now in zip(self.learning_rates, self.rates, strict=True)}
 
     def _metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        """Compute the accuracy of every head, and accuracy and cross-entropy of the best one."""
+        """Compute the metrics of the best head, and of every head its accuracy and what they are chosen by."""
         scores = scores_of(prediction.predictions, prediction.label_ids)
-        best = best_of(scores)
-        if math.isinf(scores[best][1]):
+        best = scores[best_of(scores, self.metric)]
+        if math.isinf(best.nll):
             raise TrainingError(
                 f"every head has diverged by step {self.state.global_step}, at learning rates of "
                 f"{', '.join(f'{rate:g}' for rate in self.learning_rates)}: add lower ones to --learning-rates"
             )
-        metrics = {"accuracy": scores[best][0], "nll": scores[best][1]}
+        metrics = {name: best.by(name) for name in dict.fromkeys(("accuracy", "balanced_accuracy", "nll", self.metric))}
         if len(scores) > 1:
-            metrics.update(
-                {
-                    f"accuracy/{rate:g}": accuracy
-                    for rate, (accuracy, _) in zip(self.learning_rates, scores, strict=True)
-                }
-            )
+            metrics |= {
+                f"{name}/{rate:g}": score.by(name)
+                for name in dict.fromkeys(("accuracy", self.metric))
+                for rate, score in zip(self.learning_rates, scores, strict=True)
+                if name != "nll"  # that of a head that has diverged is infinite
+            }
         return metrics
 
 
-def scores_of(logits: Any, labels: Any) -> list[tuple[float, float]]:
+def scores_of(logits: Any, labels: Any) -> list[Score]:
     """Return the `score` of every head.
 
     Args:

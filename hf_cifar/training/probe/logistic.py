@@ -33,7 +33,7 @@ class Solution:
         strength: of the L2 penalty, per image.
         weight: float64 [labels, features], for features that are not standardised.
         bias: float64 [labels].
-        train_loss: mean cross-entropy in nats, without the penalty.
+        train_loss: mean cross-entropy in nats, weighted and with offsets where there are any, without the penalty.
         iterations: of L-BFGS.
         converged: whether the gradient is below the tolerance; otherwise the iterations ran out.
         seconds: spent on it.
@@ -58,6 +58,8 @@ def solve_path(
     num_labels: int,
     strengths: Sequence[float],
     max_iterations: int = MAX_ITERATIONS,
+    class_weights: np.ndarray | None = None,
+    logit_offsets: np.ndarray | None = None,
 ) -> list[Solution]:
     """Solve the regression for every strength; warn of those that did not converge.
 
@@ -67,6 +69,9 @@ def solve_path(
         num_labels: number of classes, whether or not each occurs.
         strengths: L2 penalties per image, in any order.
         max_iterations: of L-BFGS, per strength.
+        class_weights: float [num_labels], of the images in the mean cross-entropy; None for equal ones.
+        logit_offsets: float [num_labels], added to the logits in the cross-entropy (logit adjustment). The bias is not
+            penalised, so the solution is the one without offsets, less the offsets in its bias.
 
     Returns:
         One solution per strength, from the heaviest to the lightest.
@@ -78,6 +83,7 @@ def solve_path(
     # scikit-learn gives two classes one row, w: softmax rows -w/2 and w/2 have half its penalty.
     factor = 2.0 if len(classes) == 2 else 1.0
     model = LogisticRegression(tol=TOLERANCE, max_iter=max_iterations, warm_start=True)
+    weights = None if class_weights is None else class_weights[labels]
     solutions = []
     for strength in progress(sorted(strengths, reverse=True), "logistic regression", "strength"):
         begun = time.perf_counter()
@@ -86,11 +92,14 @@ def solve_path(
             rows, bias = np.zeros((1, features.shape[1])), np.zeros(1)
             loss, iterations, converged = 0.0, 0, True
         else:
-            converged = _fit(model, standardised, labels)
+            converged = _fit(model, standardised, labels, weights)
             rows, bias = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)
             if len(classes) == 2:
                 rows, bias = np.concatenate([-rows, rows]) / 2, np.concatenate([-bias, bias]) / 2
-            loss, iterations = float(log_loss(labels, model.predict_proba(standardised))), int(model.n_iter_[0])
+            loss = float(log_loss(labels, model.predict_proba(standardised), sample_weight=weights))
+            iterations = int(model.n_iter_[0])
+        if logit_offsets is not None:
+            bias = bias - logit_offsets[classes]
         weight, bias = _unstandardised(rows, bias, scaler)
         weight, bias = _with_absent_classes(weight, bias, classes, num_labels)
         solutions.append(Solution(strength, weight, bias, loss, iterations, converged, time.perf_counter() - begun))
@@ -98,12 +107,12 @@ def solve_path(
     return solutions
 
 
-def _fit(model: LogisticRegression, features: np.ndarray, labels: np.ndarray) -> bool:
+def _fit(model: LogisticRegression, features: np.ndarray, labels: np.ndarray, weights: np.ndarray | None) -> bool:
     """Fit the model from where it is, and return whether it converged."""
     # BLAS does not gain by threads where one side is the number of classes, and loses much where cores are shared.
     with warnings.catch_warnings(record=True) as caught, threadpool_limits(1, user_api="blas"):
         warnings.simplefilter("always")
-        model.fit(features, labels)
+        model.fit(features, labels, sample_weight=weights)
     for warning in caught:
         if not issubclass(warning.category, ConvergenceWarning):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

@@ -1,7 +1,7 @@
 """The linear probe: frozen features, a head fitted by one of two solvers and installed in the model."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,14 @@ from hf_cifar.run.train_summary import Chosen
 from hf_cifar.training.callbacks import EpochCallback, HistoryCallback, ProgressCallback, write_history
 from hf_cifar.training.checkpoints import last_checkpoint
 from hf_cifar.training.freezing import FreezeCallback, freeze
+from hf_cifar.training.imbalance import rebalancing
 from hf_cifar.training.probe.features import FeatureCache, Features
 from hf_cifar.training.probe.grid import GridTrainer, scores_of
 from hf_cifar.training.probe.heads import FeatureDataset, HeadGrid, OnlineProbe
-from hf_cifar.training.selection import best_of, score
+from hf_cifar.training.selection import Score, best_of, score
 from hf_cifar.training.trainer import training_arguments
 from hf_cifar.utils.device import on_device
-from hf_cifar.utils.formatting import percent
+from hf_cifar.utils.formatting import error, percent
 from hf_cifar.utils.progress import say
 
 EVAL_BATCH_SIZE = 1024
@@ -92,6 +93,8 @@ class Probe:
         self.splits = splits
         self.folder = folder
         self.arguments = probe_arguments(config, folder)
+        self.metric = config.finetune.selection_metric
+        self.balance = rebalancing(config.imbalance, splits.train.targets, head(model).out_features)
         freeze(model)
         on_device(model, self.arguments.device)
         self.cache = FeatureCache(
@@ -174,19 +177,21 @@ class Probe:
             heads=heads,
             learning_rates=rates,
             momentum=self.run_config.momentum,
+            metric=self.metric,
             finish=finish,
+            balance=self.balance,
         )
         state = trainer.run()
         if self.config.features == "online":
             self.input_wait_fraction = trainer.clock.fraction
         scores = scores_of(trainer.predict(FeatureDataset(validation)).predictions, validation.labels)
-        best = best_of(scores)
+        best = best_of(scores, self.metric)
         heads.install(best, self.model)
         seconds = time.perf_counter() - start
         for index, rate in enumerate(rates):
             kept = "  <- kept" if index == best and len(rates) > 1 else ""
-            say(f"learning rate {rate:<8g} validation accuracy {percent(scores[index][0], len(validation))}{kept}")
-        return Chosen(learning_rate=rates[best]), float(state.epoch or 0), seconds
+            say(f"learning rate {rate:<8g} validation {self._measured(scores[index], len(validation))}{kept}")
+        return replace(self._chosen(scores[best]), learning_rate=rates[best]), float(state.epoch or 0), seconds
 
     def _by_lbfgs(self, validation: Features, resume: bool) -> tuple[Chosen, None, float]:
         from hf_cifar.training.probe.logistic import solve_path  # scikit-learn, for this solver alone
@@ -194,10 +199,18 @@ class Probe:
         train = self._features("train")
         layer = head(self.model)
         start = time.perf_counter()
-        solutions = solve_path(train[:], train.labels, layer.out_features, self.config.strengths)
+        weights, offsets = (None if some is None else some.numpy() for some in self.balance.of_loss.values())
+        solutions = solve_path(
+            train[:],
+            train.labels,
+            layer.out_features,
+            self.config.strengths,
+            class_weights=weights,
+            logit_offsets=offsets,
+        )
         held_out = validation[:]
         scores = [score(solution.logits(held_out), validation.labels) for solution in solutions]
-        best = best_of(scores)
+        best = best_of(scores, self.metric)
         rows = [
             {
                 "strength": solution.strength,
@@ -205,10 +218,9 @@ class Probe:
                 "converged": int(solution.converged),
                 "seconds": round(solution.seconds, 3),
                 "loss": solution.train_loss,
-                "validation_accuracy": accuracy,
-                "validation_nll": nll,
+                **{f"validation_{name}": value for name, value in asdict(scored).items()},
             }
-            for solution, (accuracy, nll) in zip(solutions, scores, strict=True)
+            for solution, scored in zip(solutions, scores, strict=True)
         ]
         write_history(self.folder.history, rows)
         layer.install(torch.from_numpy(solutions[best].weight), torch.from_numpy(solutions[best].bias))
@@ -216,10 +228,23 @@ class Probe:
         for index, solution in enumerate(solutions):
             kept = "  <- kept" if index == best else ""
             say(
-                f"strength {solution.strength:<8g} validation accuracy {percent(scores[index][0], len(validation))}, "
+                f"strength {solution.strength:<8g} validation {self._measured(scores[index], len(validation))}, "
                 f"{solution.iterations} iterations{kept}"
             )
-        return Chosen(strength=solutions[best].strength), None, seconds
+        return replace(self._chosen(scores[best]), strength=solutions[best].strength), None, seconds
+
+    def _chosen(self, scored: Score) -> Chosen:
+        """Return what the head was chosen by, where that is not accuracy, which is measured anyway."""
+        by_accuracy = self.metric == "accuracy"
+        return Chosen() if by_accuracy else Chosen(metric=self.metric, value=scored.by(self.metric))
+
+    def _measured(self, scored: Score, count: int) -> str:
+        """Return the accuracy of a head, and the metric that it is chosen by, as they are printed."""
+        words = f"accuracy {percent(scored.accuracy, count)}"
+        if self.metric == "accuracy":
+            return words
+        value = error(scored.nll) if self.metric == "nll" else percent(scored.by(self.metric), count)
+        return f"{words}, {self.metric.replace('_', ' ')} {value}"
 
     @torch.inference_mode()
     def _logits(self, features: Features) -> np.ndarray:

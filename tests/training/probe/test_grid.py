@@ -78,4 +78,4 @@ def test_scores_are_those_of_each_head():
     logits = np.zeros((2, 2, 3))
     logits[:, 0, 1] = 5.0
     logits[:, 1, 2] = 5.0
-    assert [accuracy for accuracy, _ in scores_of(logits, np.array([1, 1]))] == [1.0, 0.0]
+    assert [one.accuracy for one in scores_of(logits, np.array([1, 1]))] == [1.0, 0.0]

@@ -102,3 +102,49 @@ def test_one_class_alone_is_always_the_answer():
     features, labels = problem()
     (solution,) = solve_path(features, np.full_like(labels, 2), 4, [0.1])
     assert (solution.logits(features).argmax(1) == 2).all() and solution.train_loss == 0.0
+
+
+def unequal():
+    """The problem with classes of very different sizes."""
+    features, labels = problem(count=1200)
+    kept = np.concatenate([np.flatnonzero(labels == label)[:size] for label, size in enumerate((250, 90, 40, 12))])
+    return features[kept], labels[kept]
+
+
+def test_class_weights_are_those_of_scikit_learn():
+    features, labels = unequal()
+    weights = len(labels) / (4 * np.bincount(labels))
+    (ours,) = solve_path(features, labels, 4, [0.01], class_weights=weights)
+    scaler = StandardScaler().fit(features.astype(np.float64))
+    theirs = LogisticRegression(C=1 / (0.01 * len(labels)), tol=1e-10, max_iter=10_000, class_weight="balanced")
+    theirs.fit(scaler.transform(features.astype(np.float64)), labels)
+    expected = theirs.predict_proba(scaler.transform(features.astype(np.float64)))
+    logits = ours.logits(features)
+    found = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_adjusted_logits_minimise_the_adjusted_loss(classes):
+    """Against scipy, which minimises cross-entropy of logits + offsets with the same penalty."""
+    features, labels = unequal()
+    features, labels = features[labels < classes], labels[labels < classes]
+    offsets = np.log(np.bincount(labels) / len(labels))
+    (ours,) = solve_path(features, labels, classes, [0.05], logit_offsets=offsets)
+    x = StandardScaler().fit_transform(features.astype(np.float64))
+    wanted = np.eye(classes)[labels]
+
+    def objective(values):
+        weight, bias = values[:-classes].reshape(classes, -1), values[-classes:]
+        logits = x @ weight.T + bias + offsets
+        logits -= logits.max(axis=1, keepdims=True)
+        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        loss = -np.log((probabilities * wanted).sum(axis=1)).mean() + 0.05 / 2 * (weight**2).sum()
+        error = (probabilities - wanted) / len(x)
+        return loss, np.concatenate([(error.T @ x + 0.05 * weight).ravel(), error.sum(axis=0)])
+
+    start = np.zeros(classes * x.shape[1] + classes)
+    best = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-14})
+    weight, bias = best.x[:-classes].reshape(classes, -1), best.x[-classes:]
+    theirs, found = x @ weight.T + bias, ours.logits(features)
+    np.testing.assert_allclose(found - found[:, :1], theirs - theirs[:, :1], atol=2e-3)

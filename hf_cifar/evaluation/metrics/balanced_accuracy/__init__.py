@@ -1,0 +1,1 @@
+"""Metric module in the layout that `evaluate.load(FOLDER)` reads."""

@@ -1,0 +1,36 @@
+"""Refuse options that do not go together. Light on purpose: a request is judged before anything heavy is imported."""
+
+from hf_cifar.config.run_config import RunConfig
+from hf_cifar.errors import InputError
+
+
+def refuse_combinations(config: RunConfig) -> None:
+    """Refuse options of a training stage of which one makes another meaningless.
+
+    Raises:
+        InputError: names both, and what to do.
+    """
+    if config.imbalance.balanced_sampling and "probe" in config.stages and config.probe.solver == "lbfgs":
+        raise InputError(
+            "--balanced-sampling with --solver lbfgs, which draws no batches: use --class-weights balanced, which has "
+            "the same mean"
+        )
+    if config.seeds:
+        _check_seeds(config)
+    elif config.finetune.soup != "none":
+        raise InputError(f"--soup {config.finetune.soup} averages the weights of several seeds: give --seeds 0,1,2 too")
+
+
+def _check_seeds(config: RunConfig) -> None:
+    """Refuse seeds that would tell nothing."""
+    if len(set(config.seeds)) < max(2, len(config.seeds)):
+        given = ",".join(map(str, config.seeds))
+        raise InputError(f"--seeds {given}: give at least two, each once; for a single one use --seed")
+    if config.stages == ("probe",) and config.probe.solver == "lbfgs":
+        raise InputError(
+            "--seeds with --solver lbfgs: on the same images it finds the same head whatever the seed; use --solver "
+            "trainer, or single runs with --split-seed"
+        )
+    for stage in config.stages:
+        if "data_seed" in getattr(config, stage).training:
+            raise InputError("--data-seed with --seeds: each seed has its own order of the images; leave one out")
