@@ -64,6 +64,26 @@ def best_of(scores: Sequence[Score], metric: str = "accuracy") -> int:
     return min(range(len(scores)), key=lambda index: (sign * scores[index].by(metric), scores[index].nll))
 
 
+def best_candidate(scores: Sequence[Score], metric: str, images: int) -> int:
+    """Return the index of the best of several heads, which few validation images cannot tell apart by accuracy alone.
+
+    By accuracy, it is the lowest cross-entropy among those within one standard error of the highest, as Breiman et al.
+    (1984, "Classification and Regression Trees") choose a tree: the cross-entropy sees more of each image than whether
+    its label is right. By another metric, it is that of `best_of`.
+
+    Args:
+        scores: of the heads, on validation.
+        metric: of `--selection-metric`.
+        images: of validation.
+    """
+    if metric != "accuracy":
+        return best_of(scores, metric)
+    highest = max(scored.accuracy for scored in scores)
+    lowest = highest - (highest * (1 - highest) / images) ** 0.5
+    near = [index for index, scored in enumerate(scores) if scored.accuracy >= lowest]
+    return near[best_of([scores[index] for index in near], "nll")]
+
+
 def is_at_least(value: float, reference: float, metric: str) -> bool:
     """Return whether a value of a selection metric is as good as another, or better; NaN never is.
 

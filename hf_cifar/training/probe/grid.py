@@ -11,7 +11,7 @@ from transformers import EvalPrediction, TrainerState, TrainingArguments
 from hf_cifar.errors import TrainingError
 from hf_cifar.training.optimizer import make_optimizer
 from hf_cifar.training.probe.heads import HeadGrid
-from hf_cifar.training.selection import Score, best_of, score
+from hf_cifar.training.selection import Score, best_candidate, score
 from hf_cifar.training.trainer import StageTrainer
 from hf_cifar.training.trainer_compat import ClipSeparately
 
@@ -93,7 +93,7 @@ class GridTrainer(StageTrainer):
     def _metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         """Compute the metrics of the best head, and of every head its accuracy and what they are chosen by."""
         scores = scores_of(prediction.predictions, prediction.label_ids)
-        best = scores[best_of(scores, self.metric)]
+        best = scores[best_candidate(scores, self.metric, len(prediction.label_ids))]
         if math.isinf(best.nll):
             raise TrainingError(
                 f"every head has diverged by step {self.state.global_step}, at learning rates of "

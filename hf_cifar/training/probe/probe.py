@@ -24,7 +24,7 @@ from hf_cifar.training.imbalance import rebalancing
 from hf_cifar.training.probe.features import FeatureCache, Features
 from hf_cifar.training.probe.grid import GridTrainer, scores_of
 from hf_cifar.training.probe.heads import FeatureDataset, HeadGrid, OnlineProbe
-from hf_cifar.training.selection import Score, best_of, score
+from hf_cifar.training.selection import Score, best_candidate, score
 from hf_cifar.training.trainer import training_arguments
 from hf_cifar.utils.device import on_device
 from hf_cifar.utils.formatting import error, percent
@@ -185,12 +185,13 @@ class Probe:
         if self.config.features == "online":
             self.input_wait_fraction = trainer.clock.fraction
         scores = scores_of(trainer.predict(FeatureDataset(validation)).predictions, validation.labels)
-        best = best_of(scores, self.metric)
+        best = best_candidate(scores, self.metric, len(validation))
         heads.install(best, self.model)
         seconds = time.perf_counter() - start
         for index, rate in enumerate(rates):
             kept = "  <- kept" if index == best and len(rates) > 1 else ""
             say(f"learning rate {rate:<8g} validation {self._measured(scores[index], len(validation))}{kept}")
+        _say_why(scores, best)
         return replace(self._chosen(scores[best]), learning_rate=rates[best]), float(state.epoch or 0), seconds
 
     def _by_lbfgs(self, validation: Features, resume: bool) -> tuple[Chosen, None, float]:
@@ -210,7 +211,7 @@ class Probe:
         )
         held_out = validation[:]
         scores = [score(solution.logits(held_out), validation.labels) for solution in solutions]
-        best = best_of(scores, self.metric)
+        best = best_candidate(scores, self.metric, len(validation))
         rows = [
             {
                 "strength": solution.strength,
@@ -231,6 +232,7 @@ class Probe:
                 f"strength {solution.strength:<8g} validation {self._measured(scores[index], len(validation))}, "
                 f"{solution.iterations} iterations{kept}"
             )
+        _say_why(scores, best)
         return replace(self._chosen(scores[best]), strength=solutions[best].strength), None, seconds
 
     def _chosen(self, scored: Score) -> Chosen:
@@ -255,6 +257,12 @@ class Probe:
             for first in range(0, len(features), EVAL_BATCH_SIZE)
         ]
         return np.concatenate(batches)
+
+
+def _say_why(scores: list[Score], best: int) -> None:
+    """Say why a head is kept that has not the highest accuracy."""
+    if scores[best].accuracy < max(scored.accuracy for scored in scores):
+        say("kept: the lowest cross-entropy of those within one standard error of the highest accuracy")
 
 
 def probe_arguments(config: RunConfig, folder: StageFolder) -> TrainingArguments:

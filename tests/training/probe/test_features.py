@@ -57,7 +57,7 @@ def test_second_time_no_image_is_read(cache, train, monkeypatch):
     def refuse(*args):
         raise AssertionError("an image was read")
 
-    monkeypatch.setattr(LabeledImages, "decode", refuse)
+    monkeypatch.setattr(LabeledImages, "_read", refuse)
     again = FeatureCache(tiny_resnet(), processor(16), cache.folder).features(train)
     assert again.images_read == 0
     assert np.array_equal(again[:], first)
@@ -112,11 +112,11 @@ from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import load_source
 from hf_cifar.training.probe import features
 features.batch_size, features.PART_ROWS = lambda *_: 5, 20
-decode = LabeledImages.decode
+pixels = LabeledImages.pixels
 def slowly(self, positions):
     time.sleep(0.15)
-    return decode(self, positions)
-LabeledImages.decode = slowly
+    return pixels(self, positions)
+LabeledImages.pixels = slowly
 train = load_source(DataConfig(dataset={data!r})).splits["train"]
 print("started", flush=True)
 found = features.FeatureCache(tiny_resnet(), processor(16), Path({cache!r})).features(train)
