@@ -88,14 +88,14 @@ def _export(model: PreTrainedModel, pixels: torch.Tensor, file: Path) -> None:
     """Export a model; with attention written out where the exporter fails on the fused one, as in BEiT and Swin."""
     try:
         export_onnx(Classifier(model), pixels, file)
-    except InputError:
+    except InputError as error:
+        if model.config._attn_implementation == "eager":
+            raise
         plain = copy.deepcopy(model)
         try:
             plain.set_attn_implementation("eager")
         except (ValueError, AttributeError):  # of a network without attention
-            plain = None
-        if plain is None or model.config._attn_implementation == "eager":
-            raise
+            raise InputError(str(error)) from error
         export_onnx(Classifier(plain), pixels, file)
 
 

@@ -142,10 +142,8 @@ def export(
         try:
             check_files(aside, trained.run)
             if not (trust_earlier_check and state.checked == checked):
-                measured_on_cpu = _was_measured_on_cpu(trained)
-                difference = check_predictions(
-                    aside, examples, trained.model, measured_on_cpu, temperature=additions.temperature
-                )
+                on_cpu = _was_measured_on_cpu(trained)
+                difference = check_predictions(aside, examples, trained.model, on_cpu, additions.temperature)
         except HubError as error:
             raise HubError(f"the export of {trained.model} failed its check: {error}") from error
         files = _file_names(aside)
