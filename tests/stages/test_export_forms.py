@@ -217,6 +217,7 @@ def test_calibrated_scores_are_those_of_plain_computation_in_every_form(stage, m
     assert first.temperature == 0.4 and first.largest_difference < 1e-5
     weights = (stage / "export" / "model.safetensors").read_bytes()
     assert weights != (stage / "model" / "model.safetensors").read_bytes()
+    monkeypatch.setattr(hub_export, "check_predictions", lambda *_: 0.0)
     second = export(stage, calibrate=True)
     assert second.temperature == 0.4 and (stage / "export" / "model.safetensors").read_bytes() == weights, "not twice"
     export(stage, calibrate=True, formats="onnx")
@@ -258,6 +259,15 @@ def test_a_model_without_a_temperature_or_with_a_divided_head_is_not_calibrated(
     options = {"checkpoint": str(plain), "output_dir": str(tmp_path / "out"), "calibrate": True}
     with pytest.raises(InputError, match="is divided by its temperature already"):
         run_export(request_for("export", options))
+
+
+def test_the_command_line_takes_formats_by_commas_and_in_any_order(stage):
+    from hf_cifar.cli import parse
+
+    given = parse(["--stage", "export", "--checkpoint", str(stage), "--formats", "openvino,onnx"]).config.export
+    assert given.formats == ["onnx", "openvino"] and given.variants == given.formats and given.calibrate is None
+    assert parse(["--stage", "export", "--checkpoint", str(stage), "--no-calibrate"]).config.export.calibrate is False
+    assert parse(["--stage", "push", "--checkpoint", str(stage), "--calibrate"]).config.export.calibrate is True
 
 
 def test_a_push_takes_the_forms_of_the_last_export(push, hub, stage):
