@@ -62,6 +62,7 @@ class Additions:
         # Those of a folder that was exported before, and is exported again as a model without a run.
         for name in (*(file for form in FILES for file in files_of(form)), DESCRIPTION_FILE):
             (folder / name).unlink(missing_ok=True)
+        self._set_browser_default(folder / "config.json")
         if self.formats is None or self.forms is None or not self.formats.exported:
             return
         for form in self.formats.exported:
@@ -69,7 +70,6 @@ class Additions:
                 (folder / name).parent.mkdir(exist_ok=True)
                 shutil.copyfile(self.forms / name, folder / name)
         write_json(folder / DESCRIPTION_FILE, describe(self.formats))
-        self._set_browser_default(folder / "config.json")
 
     def state(self, folder: Path) -> dict[str, Any]:
         """Return what is remembered of them beside the exported folder; nothing where there are none."""
@@ -102,9 +102,12 @@ class Additions:
     def _set_browser_default(self, config: Path) -> None:
         """Say which file a browser takes, where it is not the one of transformers.js for each kind of browser."""
         there = [name for name in _BROWSER_NAMES if name in self.names]
+        before = json.loads(config.read_text(encoding="utf-8"))
+        values = {name: value for name, value in before.items() if name != BROWSER_DEFAULT}
         if there and not {"onnx", "onnx-q8"} <= set(there):
-            values = json.loads(config.read_text(encoding="utf-8"))
-            write_json(config, {**values, BROWSER_DEFAULT: {"dtype": _BROWSER_NAMES[there[0]]}})
+            values[BROWSER_DEFAULT] = {"dtype": _BROWSER_NAMES[there[0]]}
+        if values != before:
+            write_json(config, values)
 
 
 def weights_of(folder: Path) -> list[Path]:

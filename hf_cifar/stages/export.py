@@ -12,6 +12,7 @@ from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.stages.forms import additions_asked_for
 from hf_cifar.utils import processes
 from hf_cifar.utils.network import is_hub_id
+from hf_cifar.utils.progress import say
 
 
 def run_export(request: Request) -> ExportResult:
@@ -39,6 +40,8 @@ def export_with(
     Raises:
         HubError: the folder did not pass the check; it is removed.
     """
+    if trained.stage is None and additions.made_from:
+        say("note: the model belongs to no run, so that the card stays as it is: it does not tell of what is exported")
     earlier = read_exported_metrics(trained)
     result = export(trained, hub, trust_earlier_check, additions)
     metrics = trained.stage.read_metrics() if trained.stage else None
