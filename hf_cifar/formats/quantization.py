@@ -141,11 +141,15 @@ def _quantised(file: Path) -> dict[str, int]:
     import onnx
 
     graph: onnx.GraphProto = onnx.load(file).graph
-    dequantised = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    produced = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    consumed = {node.input[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+    whole = {tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.INT64}  # axes, shapes
     kinds = [_INTEGER.get(node.op_type) for node in graph.node]
-    kinds += [
-        node.op_type
-        for node in graph.node
-        if node.op_type not in _CONVERTING and node.input and node.input[0] in dequantised
-    ]
+    for node in graph.node:
+        inputs = {name for name in node.input if name} - whole
+        if node.op_type in _CONVERTING or not inputs or not inputs <= produced:
+            continue
+        # What has one input and gives float32 only reads a converted tensor.
+        if len(inputs) > 1 or set(node.output) & consumed:
+            kinds.append(node.op_type)
     return dict(sorted(Counter(kind for kind in kinds if kind).items()))
