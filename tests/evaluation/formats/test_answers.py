@@ -90,6 +90,7 @@ def test_forms_are_timed_in_turn_each_image_alone_and_in_a_batch(monkeypatch):
     ones = [name for name, count in log if count == 1]
     turns = sum(first != second for first, second in pairwise(ones))
     assert turns >= latency.ROUNDS, "no form has all its rounds at once"
+    assert turns < 2 * latency.ROUNDS, "nor always goes first: who ends a round begins the next"
 
 
 def test_the_recorded_predictions_are_found_by_their_rows_at_any_temperature(tmp_path):
