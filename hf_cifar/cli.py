@@ -82,7 +82,7 @@ def _run(arguments: list[str]) -> int:
             from hf_cifar.experiment import import_stage, run_stage
 
             import_stage(request.config)
-            if request.config.stage not in ("export", "push"):
+            if request.config.stage not in ("export", "push") or request.dataset is not None:
                 _hush_libraries(reads_dataset=request.dataset is not None)
         result: Result = run_stage(request)
         if is_main():
@@ -144,7 +144,7 @@ def _parser() -> _Parser:
     for name, (_, item) in flags().items():
         plain = isinstance(item.default, (str, int, float)) and item.default is not False
         text = item.metadata["help"] + (f" (default: {item.default})" if plain else "")
-        if item.type is bool:
+        if item.type in (bool, bool | None):
             parser.add_argument(flag(name), action=argparse.BooleanOptionalAction, dest=name, help=text)
             continue
         parser.add_argument(

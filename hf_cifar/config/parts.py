@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_cifar.config.fields import Range, above, at_least, between, flag, option
 from hf_cifar.config.sizes import AUTO, bytes_of
-from hf_cifar.errors import InputError
+from hf_cifar.errors import InputError, unknown_name
 
 # What each stage trains; a training stage is also the name of its part of the configuration.
 STAGES: dict[str, tuple[str, ...]] = {
@@ -23,6 +23,7 @@ STAGES: dict[str, tuple[str, ...]] = {
 }
 TRAINING_STAGES = tuple(stage for stage, trained in STAGES.items() if trained)
 FINETUNING_STAGES = ("finetune", "lpft")
+EXPORTING_STAGES = ("export", "push")
 SPLITS = ("train", "validation", "test", "all")
 SCHEDULES = (
     "step",
@@ -37,6 +38,8 @@ SCHEDULES = (
     "warmup_stable_decay",
 )
 SELECTION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "nll")
+NATIVE = "native"
+FORMATS = (NATIVE, "onnx", "onnx-q8", "onnx-fp16", "openvino")
 MAX_IMAGE_SIZE = 4096  # pixels; 16.8 million a channel, 200 MB an image in float32
 
 
@@ -390,3 +393,39 @@ class HubConfig:
     license: str | None = option(
         None, "license of the model, as the Hub names it, such as apache-2.0; default: the base model's, if known"
     )
+
+
+@dataclass
+class ExportConfig:
+    """In which forms a model is exported."""
+
+    formats: list[str] = option(
+        [],
+        "forms of the model, separated by commas: native (always there), onnx, onnx-q8 (int8), onnx-fp16, openvino; "
+        "each is measured on the test split and left out where its answers differ (pip install 'hf_cifar[onnx]', "
+        "'hf_cifar[openvino]'; default: native, and for push those of the last export)",
+        metavar="FORMAT,…",
+    )
+    max_accuracy_drop: float = option(
+        0.5,
+        "points of test accuracy that another form than native may lose, and still be exported",
+        metavar="POINTS",
+        range=between(0, 100),
+    )
+    calibrate: bool | None = option(
+        None,
+        "divide the head's weight and bias by the temperature that was fitted on validation, so that every client "
+        "answers calibrated scores; the answers stay (default: no, and for push as in the last export)",
+    )
+
+    def __post_init__(self) -> None:
+        names = [name.strip() for item in self.formats for name in item.split(",") if name.strip()]
+        for name in names:
+            if name not in FORMATS:
+                raise unknown_name("format for --formats", name, FORMATS)
+        self.formats = [name for name in FORMATS if name in names]
+
+    @property
+    def variants(self) -> list[str]:
+        """Return the forms beside the native one, which are measured."""
+        return [name for name in self.formats if name != NATIVE]

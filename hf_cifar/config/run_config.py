@@ -11,6 +11,7 @@ from hf_cifar.config import fields
 from hf_cifar.config.fields import Range, option, part
 from hf_cifar.config.layers import lay_over
 from hf_cifar.config.parts import (
+    EXPORTING_STAGES,
     FINETUNING_STAGES,
     STAGES,
     TRAINING_STAGES,
@@ -18,6 +19,7 @@ from hf_cifar.config.parts import (
     ComparisonConfig,
     DataConfig,
     EvaluationConfig,
+    ExportConfig,
     FinetuneConfig,
     HubConfig,
     ImbalanceConfig,
@@ -30,7 +32,7 @@ from hf_cifar.errors import InputError
 
 MAX_SEED = 2**64 - 1
 # What belongs to one call and not to the run: `run.yaml` leaves it out.
-OF_ONE_CALL = ("checkpoint", "resume", "overwrite", "prediction", "comparison", "hub")
+OF_ONE_CALL = ("checkpoint", "resume", "overwrite", "prediction", "comparison", "export", "hub")
 
 
 @dataclass
@@ -66,7 +68,7 @@ class RunConfig:
         0,
         "seed of the splits, the order of the images and every random draw",
         range=Range(0, MAX_SEED),
-        stages=(*TRAINING_STAGES, "evaluate"),
+        stages=(*TRAINING_STAGES, "evaluate", *EXPORTING_STAGES),
     )
     seeds: list[int] = option(
         [],
@@ -85,7 +87,7 @@ class RunConfig:
         "replace what --output-dir, or --output, holds",
         stages=(*TRAINING_STAGES, "evaluate", "predict", "compare"),
     )
-    data: DataConfig = part(DataConfig, (*TRAINING_STAGES, "evaluate"))
+    data: DataConfig = part(DataConfig, (*TRAINING_STAGES, "evaluate", *EXPORTING_STAGES))
     model: ModelConfig = part(ModelConfig, TRAINING_STAGES)
     augmentation: AugmentationConfig = part(AugmentationConfig, TRAINING_STAGES)
     imbalance: ImbalanceConfig = part(ImbalanceConfig, TRAINING_STAGES)
@@ -94,7 +96,8 @@ class RunConfig:
     evaluation: EvaluationConfig = part(EvaluationConfig, (*TRAINING_STAGES, "evaluate"))
     prediction: PredictionConfig = part(PredictionConfig, ("predict",))
     comparison: ComparisonConfig = part(ComparisonConfig, ("compare",))
-    hub: HubConfig = part(HubConfig, (*TRAINING_STAGES, "export", "push"))
+    export: ExportConfig = part(ExportConfig, EXPORTING_STAGES)
+    hub: HubConfig = part(HubConfig, (*TRAINING_STAGES, *EXPORTING_STAGES))
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:

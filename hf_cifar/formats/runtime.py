@@ -3,6 +3,7 @@
 Imports neither torch nor transformers: a server has neither.
 """
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -54,19 +55,22 @@ class OpenVino:
 
     Args:
         file: the .xml file, with the .bin file beside it.
+        threads: that compute; default: OpenVINO's choice.
 
     Raises:
         InputError: OpenVINO is not installed, or cannot load the file.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, threads: int | None = None) -> None:
         require("openvino", "openvino")
         import openvino
 
         # By default OpenVINO computes in bfloat16 where the processor has it.
-        precision: Any = {"INFERENCE_PRECISION_HINT": "f32"}
+        properties: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+        if threads is not None:
+            properties["INFERENCE_NUM_THREADS"] = threads
         try:
-            self._model = openvino.Core().compile_model(file, "CPU", precision)
+            self._model = openvino.Core().compile_model(file, "CPU", properties)
         except Exception as error:  # the errors of OpenVINO share no type
             raise InputError(f"{file} cannot be loaded by OpenVINO: {first_line(error)}") from error
 
@@ -82,7 +86,7 @@ def open_runtime(file: Path, threads: int | None = None) -> Runtime:
     Raises:
         InputError: what runs it is not installed, or cannot load it.
     """
-    return OpenVino(file) if file.suffix == ".xml" else OnnxRuntime(file, threads)
+    return OpenVino(file, threads) if file.suffix == ".xml" else OnnxRuntime(file, threads)
 
 
 def require(module: str, extra: str) -> None:
@@ -95,6 +99,7 @@ def require(module: str, extra: str) -> None:
         raise InputError(f"{module} is not installed: pip install 'hf_cifar[{extra}]'")
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the beginning of what an error says."""
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
+    text = re.sub(r"\x1b\[[\d;]*m", "", str(error))  # colours for a terminal
+    return f"{type(error).__name__}: {text.strip().partition(chr(10))[0][:200]}"

@@ -3,6 +3,13 @@
 Light on purpose: the command line reads it before anything heavy is imported.
 """
 
+from importlib.util import find_spec
+
+from hf_cifar.config.parts import FORMATS, NATIVE
+from hf_cifar.errors import InputError
+
+__all__ = ["DESCRIPTION_FILE", "FILES", "FORMATS", "NATIVE", "files_of", "refuse_missing_packages"]
+
 # The layout that transformers.js reads: its default in a browser without WebGPU is the quantized file.
 FILES: dict[str, str] = {
     "onnx": "onnx/model.onnx",
@@ -10,5 +17,31 @@ FILES: dict[str, str] = {
     "onnx-fp16": "onnx/model_fp16.onnx",
     "openvino": "openvino/openvino_model.xml",
 }
-NATIVE = "native"
-FORMATS = (NATIVE, *FILES)
+OPENVINO_WEIGHTS = "openvino/openvino_model.bin"
+# In the exported folder: what was measured of each form that is there, by its name.
+DESCRIPTION_FILE = "formats.json"
+ONNX_MODULES = ("onnx", "onnxruntime", "onnxscript")
+
+
+def files_of(name: str) -> list[str]:
+    """Return the files of a form in the exported folder."""
+    return [FILES[name], OPENVINO_WEIGHTS] if name == "openvino" else [FILES[name]]
+
+
+def refuse_missing_packages(names: list[str]) -> None:
+    """Refuse forms that cannot be made or measured with what is installed.
+
+    Args:
+        names: of forms beside the native one.
+
+    Raises:
+        InputError: names the packages, and what installs them.
+    """
+    for name in names:
+        # OpenVINO converts the ONNX file.
+        modules, extra = (
+            ((*ONNX_MODULES, "openvino"), "onnx,openvino") if name == "openvino" else (ONNX_MODULES, "onnx")
+        )
+        missing = [module for module in modules if find_spec(module) is None]
+        if missing:
+            raise InputError(f"--formats {name} needs {', '.join(missing)}: pip install 'hf_cifar[{extra}]'")

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from hf_cifar.errors import HubError
+from hf_cifar.formats.variants import OPENVINO_WEIGHTS
 from hf_cifar.hub.local_paths import local_paths
 
 REQUIRED = ("config.json", "preprocessor_config.json", "README.md")
 # Files that run code when they are opened, or that are weights in another format than safetensors.
 REFUSED = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack", ".npy", ".npz", ".joblib", ".py"}
-TEXT = {".md", ".json", ".yaml", ".csv", ".txt"}
+ALLOWED = (OPENVINO_WEIGHTS,)  # arrays, read by OpenVINO
+TEXT = {".md", ".json", ".yaml", ".csv", ".txt", ".xml"}
 TOKEN = re.compile(r"hf_[A-Za-z0-9]{30,}")
 TOLERANCE = 1e-5
 # An accelerator may have computed in a shorter format than the CPU does here.
@@ -65,7 +67,7 @@ def check_files(folder: Path, run: Path | None) -> None:
     if not any(name.endswith(".safetensors") for name in names):
         raise HubError("model.safetensors is missing: weights are exported in this format only")
     for name in names:
-        if Path(name).suffix.lower() in REFUSED:
+        if Path(name).suffix.lower() in REFUSED and name not in ALLOWED:
             raise HubError(f"{name} is not allowed: weights must be safetensors, and no file may run code")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -79,7 +81,11 @@ def check_files(folder: Path, run: Path | None) -> None:
 
 
 def check_predictions(
-    folder: Path, examples: dict[Path, dict[str, float]], model: Path, measured_on_cpu: bool = True
+    folder: Path,
+    examples: dict[Path, dict[str, float]],
+    model: Path,
+    measured_on_cpu: bool = True,
+    temperature: float | None = None,
 ) -> float:
     """Open an exported folder in a process that cannot import this package, and compare its predictions.
 
@@ -88,6 +94,7 @@ def check_predictions(
         examples: images, each with the measured score of some labels.
         model: the folder that was exported; without examples, its predictions for noise are compared.
         measured_on_cpu: whether the scores of the examples were computed on a CPU too.
+        temperature: that the head of the exported model was divided by.
 
     Returns:
         The largest difference of a score.
@@ -97,7 +104,7 @@ def check_predictions(
     """
     with tempfile.TemporaryDirectory() as images:
         tolerance = TOLERANCE if measured_on_cpu or not examples else ACCELERATOR_TOLERANCE
-        expected = examples or _predict_noise(model, Path(images))
+        expected = examples or _predict_noise(model, Path(images), temperature or 1.0)
         result = _predict(folder, list(expected))
     if not str(result["model"]).startswith("transformers."):
         raise HubError(f"the model is {result['model']}, which is not a class of transformers")
@@ -115,23 +122,55 @@ def check_predictions(
     return worst
 
 
-def _predict_noise(model: Path, folder: Path) -> dict[Path, dict[str, float]]:
-    """Return the scores of a model, in this process, for two images of noise that are written to `folder`."""
+def calibrated_scores(
+    model: Path, examples: dict[Path, dict[str, float]], temperature: float, measured_on_cpu: bool = True
+) -> dict[Path, dict[str, float]]:
+    """Return the scores of the examples' labels once the model's logits are divided by a temperature.
+
+    Args:
+        model: the folder of the model as it was trained.
+        examples: images, each with the measured score of some labels.
+        temperature: the divisor.
+        measured_on_cpu: whether these scores were computed on a CPU too.
+
+    Raises:
+        HubError: undivided, the model does not give the measured scores.
+    """
+    tolerance = TOLERANCE if measured_on_cpu else ACCELERATOR_TOLERANCE
+    plain, divided = (_scores(model, list(examples), divisor) for divisor in (1.0, temperature))
+    for image, measured in examples.items():
+        worst = max(abs(plain[image].get(label, 0.0) - score) for label, score in measured.items())
+        if not worst <= tolerance:  # NaN too
+            raise HubError(f"the model scores {image.name} otherwise than was measured, by {worst:.1g}")
+    return {image: {label: divided[image][label] for label in measured} for image, measured in examples.items()}
+
+
+def _predict_noise(model: Path, folder: Path, temperature: float) -> dict[Path, dict[str, float]]:
+    """Return the scores of a model for two images of noise that are written to `folder`."""
     import numpy as np
-    import torch
     from PIL import Image
+
+    images = [folder / f"noise-{index}.png" for index in range(2)]
+    for index, image in enumerate(images):
+        pixels = np.random.default_rng(index).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(image)
+    return _scores(model, images, temperature)
+
+
+def _scores(model: Path, images: list[Path], temperature: float) -> dict[Path, dict[str, float]]:
+    """Return the softmax of a model's logits over a temperature, by `pipeline` in this process."""
+    import torch
     from transformers import pipeline
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     classify = pipeline("image-classification", model=str(model), device="cpu", dtype=torch.float32)
     num_labels, results = len(classify.model.config.id2label or {}), {}
-    for index in range(2):
-        image = folder / f"noise-{index}.png"
-        pixels = np.random.default_rng(index).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(image)
-        scores = classify(str(image), top_k=num_labels, function_to_apply="softmax")
-        results[image] = {str(item["label"]): float(item["score"]) for item in scores}
+    for image in images:
+        answers = classify(str(image), top_k=num_labels, function_to_apply="none")
+        logits = torch.tensor([item["score"] for item in answers], dtype=torch.float64)
+        scores = (logits / temperature).softmax(dim=0).tolist()
+        results[image] = {str(item["label"]): score for item, score in zip(answers, scores, strict=True)}
     return results
 
 

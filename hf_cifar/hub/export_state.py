@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hf_cifar.utils.files import write_json
 
@@ -20,6 +21,8 @@ class ExportState:
         edited: whether a person has edited it since and it was not pushed yet.
         files: what the package put there; anything else there is a person's.
         pushed: USER/NAME@REVISION -> digest of the card that was pushed there last.
+        forms: of an export with other forms of the model, or with a divided head: what it was asked for and made from,
+            a digest of the files, and what was measured.
     """
 
     checked: str | None = None
@@ -27,6 +30,7 @@ class ExportState:
     edited: bool = False
     files: list[str] = field(default_factory=list)
     pushed: dict[str, str] = field(default_factory=dict)
+    forms: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> "ExportState":

@@ -22,13 +22,21 @@ from hf_cifar.config.locate import (
     locate_weights,
     read_model_config,
 )
-from hf_cifar.config.parts import STAGES, TRAINING_STAGES, DataConfig, ModelConfig, ProbeConfig
+from hf_cifar.config.parts import (
+    EXPORTING_STAGES,
+    STAGES,
+    TRAINING_STAGES,
+    DataConfig,
+    ModelConfig,
+    ProbeConfig,
+)
 from hf_cifar.config.recipes import read_recipe, read_yaml, recipe_for
 from hf_cifar.config.run_config import RunConfig, flags, nested, stages_of
 from hf_cifar.config.sizes import AUTO
 from hf_cifar.config.training_arguments import COMPUTE_ARGUMENTS, check_training_arguments
 from hf_cifar.errors import InputError, unknown_name
 from hf_cifar.run.combinations import refuse_combinations
+from hf_cifar.run.export_options import asks_for_variants, refuse_idle_measuring, refuse_without_images
 from hf_cifar.run.origins import StartKind
 from hf_cifar.run.recorded_run import RecordedRun
 from hf_cifar.run.stage_folder import RUN_FILE, StageFolder
@@ -209,16 +217,21 @@ def _request_of_trained(layers: list[Layer], stage: str) -> Request:
     run = None
     if stage != "compare" and (checkpoint is not None or own_folder is not None):
         run = RecordedRun.of(_text("checkpoint", checkpoint if checkpoint is not None else own_folder))
-    if stage == "evaluate" and run is not None:
+    measures = stage == "evaluate" or asks_for_variants(asked)
+    if stage in EXPORTING_STAGES:
+        refuse_idle_measuring(layers[1], stage, measures)
+    if measures and run is not None:
         asked = _merged([_recorded_for_evaluation(run, asked), *layers])
     asked |= {"stage": stage, "output_dir": str(_output_folder(asked, stage))}
     config = RunConfig.from_dict(asked)
+    if stage in EXPORTING_STAGES and measures and run is None:
+        refuse_without_images(config, _value(asked, "data", "dataset"))
     if stage == "compare":
         return Request(config)
     model = None
     if stage in ("evaluate", "predict"):
         model = locate_checkpoint(config.checkpoint if config.checkpoint is not None else str(config.folder))
-    dataset = locate_dataset(config.data.dataset) if stage == "evaluate" else None
+    dataset = locate_dataset(config.data.dataset) if measures else None
     return Request(config, model=model, dataset=dataset, trained_by=run)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_cifar.errors import InputError
+from hf_cifar.run.format_metrics import FormatMetrics
 from hf_cifar.run.legacy import upgrade
 from hf_cifar.run.origins import SplitOrigin, WeightsOrigin
 from hf_cifar.run.seed_summary import SeedSummary
@@ -112,6 +113,8 @@ class StageMetrics:
         train: how the model was trained; None for an evaluation.
         robustness: accuracy on corrupted images, where asked for.
         seeds: what several seeds came to, of which this model was kept or made; None for a single run.
+        formats: of an export, the other forms of the model that were asked for.
+        head_divided_by: of an export, the temperature that its head was divided by: scores are calibrated.
         split: the name of the split under `test`.
         model_dir: of an evaluation, the folder or Hub id of the model.
         temperature_origin: of an evaluation, where the temperature comes from.
@@ -131,6 +134,8 @@ class StageMetrics:
     train: ProbeSummary | FinetuneSummary | None = None
     robustness: Robustness | None = None
     seeds: SeedSummary | None = None
+    formats: FormatMetrics | None = None
+    head_divided_by: float | None = None
     split: str = "test"
     model_dir: str | None = None
     temperature_origin: str | None = None
@@ -160,6 +165,8 @@ class StageMetrics:
             "train": self.train.to_dict() if self.train else None,
             "robustness": asdict(self.robustness) if self.robustness else None,
             "seeds": self.seeds.to_dict() if self.seeds else None,
+            "formats": self.formats.to_dict() if self.formats else None,
+            "head_divided_by": self.head_divided_by,
             "seconds": self.seconds,
             "hardware": asdict(self.hardware) if self.hardware else None,
             "versions": self.versions,
@@ -186,6 +193,7 @@ class StageMetrics:
             "train": kind.from_dict(train) if train else None,
             "robustness": Robustness(**values["robustness"]) if values.get("robustness") else None,
             "seeds": SeedSummary.from_dict(values["seeds"]) if values.get("seeds") else None,
+            "formats": FormatMetrics.from_dict(values["formats"]) if values.get("formats") else None,
             "hardware": Hardware(**values["hardware"]) if values.get("hardware") else None,
         }
         return cls(**{**values, **named})

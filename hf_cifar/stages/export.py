@@ -3,23 +3,54 @@
 from pathlib import Path
 
 from hf_cifar.config.locate import saved_model_in
+from hf_cifar.config.parts import HubConfig
 from hf_cifar.errors import InputError
-from hf_cifar.hub.export import CARD, ExportResult, Trained, export, trained_stage
+from hf_cifar.hub.additions import Additions
+from hf_cifar.hub.export import CARD, ExportResult, Trained, export, read_exported_metrics, trained_stage
 from hf_cifar.run.resolve import Request
 from hf_cifar.run.stage_folder import StageFolder
+from hf_cifar.stages.forms import additions_asked_for
 from hf_cifar.utils import processes
 from hf_cifar.utils.network import is_hub_id
+from hf_cifar.utils.progress import say
 
 
 def run_export(request: Request) -> ExportResult:
     """Export the model that `--checkpoint` names, or else the last stage of `--output-dir`.
 
     Raises:
-        InputError: there is no such model, its stage is not finished, or torchrun started several processes.
+        InputError: there is no such model, its stage is not finished, or torchrun started several processes; or
+            something is missing that forms beside the native one need.
         HubError: the folder did not pass the check; it is removed.
     """
     refuse_several_processes("export")
-    return export(find_trained(request), request.config.hub)
+    trained = find_trained(request)
+    with additions_asked_for(trained, request) as additions:
+        return export_with(trained, request.config.hub, additions)
+
+
+def export_with(
+    trained: Trained, hub: HubConfig, additions: Additions, *, trust_earlier_check: bool = False
+) -> ExportResult:
+    """Export a model with other forms of it, and show them in the report of its stage.
+
+    Args:
+        trained, hub, additions, trust_earlier_check: as of `hub.export.export`.
+
+    Raises:
+        HubError: the folder did not pass the check; it is removed.
+    """
+    if trained.stage is None and additions.made_from:
+        say("note: the model belongs to no run, so that the card stays as it is: it does not tell of what is exported")
+    earlier = read_exported_metrics(trained)
+    result = export(trained, hub, trust_earlier_check, additions)
+    metrics = trained.stage.read_metrics() if trained.stage else None
+    shown = (earlier.formats, earlier.head_divided_by) if earlier else (None, None)
+    if trained.stage is not None and metrics is not None and shown != (additions.formats, additions.temperature):
+        from hf_cifar.evaluation.report.report import write_report  # what draws it, for an export that changes it
+
+        write_report(trained.stage, additions.applied_to(metrics))
+    return result
 
 
 def refuse_several_processes(stage: str) -> None:

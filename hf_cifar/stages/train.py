@@ -22,6 +22,7 @@ from hf_cifar.evaluation.robustness import measure_robustness
 from hf_cifar.evaluation.validation_metrics import validation_metrics
 from hf_cifar.models.anatomy import find_layers
 from hf_cifar.models.build import build_model
+from hf_cifar.models.calibrate import remember_temperature
 from hf_cifar.models.native import save, to_native
 from hf_cifar.models.predict import predict_logits
 from hf_cifar.run.environment import hardware, versions
@@ -159,8 +160,7 @@ def measure_and_save(
     source, splits = data
     splits.validation.refuse_test("the temperature")
     temperature = fit_temperature(trained.validation_logits, splits.validation.targets)
-    # Kept with the model for whoever wants calibrated scores; nothing applies it unasked.
-    trained.model.config.calibration_temperature = temperature
+    remember_temperature(trained.model.config, temperature)
     metrics = _metrics(stage, config, source, splits, trained, temperature, seconds, memory)
     metrics = replace(metrics, seeds=seeds)
     if processes.is_main():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hf_cifar.evaluation import wording
 from hf_cifar.evaluation.figures.registry import FIGURES, MAX_IMAGES, THUMBNAILS, Section
+from hf_cifar.evaluation.formats.table import describe_measuring, describe_operators, faults, format_table
 from hf_cifar.evaluation.history import History, read_history
 from hf_cifar.evaluation.image_table import ImageRow, read_image_table
 from hf_cifar.evaluation.report import tables
@@ -122,12 +123,14 @@ def render(
         seeds=seed_table(metrics.seeds) if metrics.seeds else None,
         seeds_text=describe_seeds(metrics.seeds) if metrics.seeds else "",
         notes=[note for note in (wording.describe_selection(metrics), wording.describe_macro_f1(test)) if note],
-        calibration=wording.describe_calibration(test),
+        calibration=[*wording.describe_calibration(test), *_of_export(metrics)],
         classes=tables.class_rows(test),
         pairs=tables.pair_rows(test),
         mistakes=worst,
         label_errors=suspected,
         robustness=tables.corruption_table(robustness) if robustness else None,
+        formats=format_table(metrics.formats) if metrics.formats else None,
+        formats_text=_formats_text(metrics),
         robustness_text=wording.describe_corruptions(robustness) if robustness else "",
         training=tables.training_rows(metrics),
         versions=list(metrics.versions.items()),
@@ -162,6 +165,21 @@ def _with_images(rows: Sequence[ImageRow], thumbnails: Mapping[int, str]) -> lis
     ]
 
 
+def _of_export(metrics: StageMetrics) -> list[str]:
+    """Return that the exported model is calibrated, where it is."""
+    if metrics.head_divided_by is None:
+        return []
+    return ["In the last export the head is divided by the temperature: what is exported answers calibrated scores."]
+
+
+def _formats_text(metrics: StageMetrics) -> list[str]:
+    """Return what is to be said of the forms of an export."""
+    if metrics.formats is None:
+        return []
+    left_out = [f"Not exported: {line}." for line in faults(metrics.formats)]
+    return [describe_measuring(metrics.formats), *describe_operators(metrics.formats), *left_out]
+
+
 def _sections(metrics: StageMetrics, has_mistakes: bool, has_label_errors: bool) -> list[tuple[str, str]]:
     """Return anchor and title of each section of the page."""
     shown = {
@@ -172,6 +190,7 @@ def _sections(metrics: StageMetrics, has_mistakes: bool, has_label_errors: bool)
         (Section.MISTAKES.value, "Worst mistakes"): has_mistakes,
         (Section.LABEL_ERRORS.value, "Suspected label errors"): has_label_errors,
         (Section.ROBUSTNESS.value, "Robustness"): metrics.robustness is not None,
+        ("formats", "Other formats"): metrics.formats is not None,
         (Section.TRAINING.value, "Training"): metrics.train is not None,
         ("reproduce", "Reproducibility"): True,
     }

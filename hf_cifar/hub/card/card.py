@@ -11,7 +11,7 @@ from hf_cifar.evaluation.figures.registry import Section, figure_named
 from hf_cifar.evaluation.history import read_history
 from hf_cifar.hub.card import command, limits, sentences, tables
 from hf_cifar.hub.card.citations import citations
-from hf_cifar.hub.card.data import CardData
+from hf_cifar.hub.card.data import CardData, ExportedForm
 from hf_cifar.hub.card.markdown import plain
 from hf_cifar.hub.card.merge import BEGIN, END, is_edited_inside, marker, merge_card, sealed
 from hf_cifar.hub.card.metadata import metadata
@@ -27,7 +27,14 @@ TEMPLATE = "template.md"
 SECTIONS = {Section.CONFUSIONS: "classes", Section.LABEL_ERRORS: "mistakes"}
 
 
-def write_card(stage_folder: Path, to: Path, *, hub_model_id: str | None = None, license: str | None = None) -> None:
+def write_card(
+    stage_folder: Path,
+    to: Path,
+    *,
+    hub_model_id: str | None = None,
+    license: str | None = None,
+    exported: ExportedForm | None = None,
+) -> None:
     """Write the card of a stage's model to `to/README.md`, and beside it the pictures that it shows.
 
     A README that exists already is merged with it: see `merge_card`.
@@ -37,11 +44,12 @@ def write_card(stage_folder: Path, to: Path, *, hub_model_id: str | None = None,
         to: the folder of the model; it gets README.md, figures/ and examples/.
         hub_model_id: the repository that the card is for.
         license: as the Hub names it; default: the base model's, if known.
+        exported: what the exported model has that the stage's own has not.
 
     Raises:
         InputError: no training stage is finished there, or the header of the README in `to` cannot be read.
     """
-    data = CardData.read(stage_folder, hub_model_id, license)
+    data = CardData.read(stage_folder, hub_model_id, license, exported)
     card, file = _render(data), to / CARD_FILE
     if file.is_file():
         existing = file.read_text(encoding="utf-8")

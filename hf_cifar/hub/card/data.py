@@ -2,7 +2,8 @@
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.errors import InputError
 from hf_cifar.hub.card import network
-from hf_cifar.hub.examples import Example, read_examples
+from hf_cifar.hub.examples import Example, Score, read_examples
+from hf_cifar.run.format_metrics import FormatMetrics
 from hf_cifar.run.origins import StartOrigin, WeightsKind, WeightsOrigin
 from hf_cifar.run.split_metrics import SplitMetrics
 from hf_cifar.run.stage_folder import RUN_FILE, StageFolder
@@ -53,6 +55,33 @@ class TrainedStage:
 
 
 @dataclass(frozen=True)
+class ExportedForm:
+    """What an export has that the stage's own model has not.
+
+    Attributes:
+        formats: other forms of the model, as they were measured.
+        temperature: that the head was divided by.
+        scores: file of an example -> label -> score of the exported model.
+    """
+
+    formats: FormatMetrics | None = None
+    temperature: float | None = None
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def applied_to(self, stage: TrainedStage) -> TrainedStage:
+        """Return a stage with what is another in the export."""
+        metrics = replace(stage.metrics, formats=self.formats, head_divided_by=self.temperature)
+        return replace(stage, metrics=metrics)
+
+    def answers(self, example: Example) -> Example:
+        """Return an example with the scores of the exported model."""
+        scores = self.scores.get(example.file, {})
+        return replace(
+            example, output=[Score(item.label, scores.get(item.label, item.score)) for item in example.output]
+        )
+
+
+@dataclass(frozen=True)
 class CardData:
     """The facts of one stage's model, all read from the files of its run.
 
@@ -83,24 +112,30 @@ class CardData:
     license: str | None = None
 
     @classmethod
-    def read(cls, stage_folder: Path, hub_model_id: str | None = None, license: str | None = None) -> "CardData":
+    def read(
+        cls,
+        stage_folder: Path,
+        hub_model_id: str | None = None,
+        license: str | None = None,
+        exported: ExportedForm | None = None,
+    ) -> "CardData":
         """Read the files of a stage and of its run; arguments and errors are those of `render_card`."""
         folder = StageFolder(Path(stage_folder).resolve())
         stage = TrainedStage.read(folder)
         if stage is None:
             raise InputError(f"{stage_folder} holds no finished training stage: give runs/NAME/probe or /finetune")
-        run = folder.path.parent
+        run, exported = folder.path.parent, exported or ExportedForm()
         name = next(name for name in TRAINING_STAGES if name != stage.name)
         errors = folder.label_errors
         return cls(
             folder=folder,
-            stage=stage,
+            stage=exported.applied_to(stage),
             other=TrainedStage.read(StageFolder(run / name)),
             config=RunConfig.read(run / RUN_FILE),
             num_label_errors=max(0, len(errors.read_text(encoding="utf-8").splitlines()) - 1)
             if errors.is_file()
             else 0,
-            examples=read_examples(folder),
+            examples=[exported.answers(example) for example in read_examples(folder)],
             figures=sorted(path.stem for path in folder.figures.glob("*.png")),
             model_config=_read_json(folder.model / "config.json"),
             processor=_read_json(folder.model / "preprocessor_config.json"),

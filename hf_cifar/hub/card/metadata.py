@@ -92,12 +92,18 @@ def eval_results(data: CardData) -> list[EvalResult]:
     if len(test.label_names) > 5:
         values.append(("top_k_accuracy", "Top-5 accuracy", test.top5_accuracy, {"k": 5}))
     scaled = {"temperature": test.temperature}
-    values += [
-        ("nll", "Negative log-likelihood (nats)", test.nll, None),
-        ("ece", "Expected calibration error", test.ece, {"bins": 15}),
-        ("nll", "Negative log-likelihood (nats), temperature-scaled", test.nll_calibrated, scaled),
-        ("ece", "Expected calibration error, temperature-scaled", test.ece_calibrated, {"bins": 15, **scaled}),
-    ]
+    if data.metrics.head_divided_by is None:
+        values += [
+            ("nll", "Negative log-likelihood (nats)", test.nll, None),
+            ("ece", "Expected calibration error", test.ece, {"bins": 15}),
+            ("nll", "Negative log-likelihood (nats), temperature-scaled", test.nll_calibrated, scaled),
+            ("ece", "Expected calibration error, temperature-scaled", test.ece_calibrated, {"bins": 15, **scaled}),
+        ]
+    else:  # the temperature is in the weights: these are what the model answers
+        values += [
+            ("nll", "Negative log-likelihood (nats)", test.nll_calibrated, None),
+            ("ece", "Expected calibration error", test.ece_calibrated, {"bins": 15}),
+        ]
     if (robustness := data.metrics.robustness) is not None:
         how = {"corruptions": len(robustness.corruptions), "severities": 5, "seed": robustness.seed}
         values.append(("accuracy", "Mean accuracy on corrupted images", robustness.mean_corruption_accuracy, how))

@@ -2,6 +2,7 @@
 
 import math
 
+from hf_cifar.evaluation.formats.table import describe_measuring, describe_operators
 from hf_cifar.hub.card.data import CardData
 from hf_cifar.hub.card.markdown import code, plain
 from hf_cifar.hub.card.network import input_size
@@ -61,9 +62,10 @@ def majority(data: CardData) -> str:
 
 def calibration(data: CardData) -> str:
     """Return how confidence compares with accuracy, and what temperature scaling changes."""
-    test = data.test
+    test, divided = data.test, data.metrics.head_divided_by
     words = []
-    bins = [item for item in test.reliability if item.confidence is not None]
+    shown = test.reliability if divided is None else test.reliability_calibrated or []
+    bins = [item for item in shown if item.confidence is not None]
     if bins:
         confidence = math.fsum(item.count * (item.confidence or 0) for item in bins) / sum(item.count for item in bins)
         low, high = test.accuracy_ci95
@@ -74,12 +76,30 @@ def calibration(data: CardData) -> str:
         )
     if test.temperature is None:
         return " ".join([*words, f"No temperature was fitted; the expected calibration error is {error(test.ece)}."])
+    if divided is not None:
+        scaled = (
+            f"**Scores are calibrated:** weight and bias of the head are divided by T = {divided:.4f}, a temperature "
+            "that was fitted on validation, so that `pipeline` and every other client answer softmax(logits / T). This "
+            f"changes the expected calibration error on test from {error(test.ece)} to {error(test.ece_calibrated)} "
+            "without changing a prediction."
+        )
+        return " ".join([*words, scaled])
     scaling = (
         f"Temperature scaling (T = {test.temperature:.4f}, fitted on validation) changes the expected calibration "
         f"error on test from {error(test.ece)} to {error(test.ece_calibrated)} without changing a prediction; "
         "`pipeline` does not apply it, this does:"
     )
     return " ".join([*words, scaling])
+
+
+def formats(data: CardData) -> list[str]:
+    """Return how the forms of the model were measured, what is quantised in them, and what was left out and why."""
+    metrics = data.metrics.formats
+    if metrics is None:
+        return []
+    said = [describe_measuring(metrics), *describe_operators(metrics, exported_only=True)]
+    left_out = [f"{name} ({plain(reason)})" for name, reason in metrics.refused.items()]
+    return said + ([f"Left out: {'; '.join(left_out)}."] if left_out else [])
 
 
 def augmentation(data: CardData) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hf_cifar.evaluation.formats.table import format_table
 from hf_cifar.hub.card.data import CardData
 from hf_cifar.hub.card.markdown import bold, plain
 from hf_cifar.run.split_metrics import ClassMetrics, SplitMetrics
@@ -33,12 +34,22 @@ def results(data: CardData) -> str:
     rows.append(["Macro F1", *(percent(item.f1_macro, item.num_examples) for item in splits)])
     if len(data.test.label_names) > 5:
         rows.append(["Top-5 accuracy", *(percent(item.top5_accuracy, item.num_examples) for item in splits)])
-    rows.append(["Negative log-likelihood", *(error(split.nll) for split in splits)])
-    rows.append(["Expected calibration error", *(error(split.ece) for split in splits)])
+    divided = data.metrics.head_divided_by is not None
+    plain, scaled = ("before temperature scaling", "as exported") if divided else ("", "temperature-scaled")
+    rows.append([_named("Negative log-likelihood", plain), *(error(split.nll) for split in splits)])
+    rows.append([_named("Expected calibration error", plain), *(error(split.ece) for split in splits)])
     if data.test.temperature is not None:
-        rows.append(["NLL, temperature-scaled", *(error(split.nll_calibrated) for split in splits)])
-        rows.append(["ECE, temperature-scaled", *(error(split.ece_calibrated) for split in splits)])
+        rows.append([f"NLL, {scaled}", *(error(split.nll_calibrated) for split in splits)])
+        rows.append([f"ECE, {scaled}", *(error(split.ece_calibrated) for split in splits)])
     return _markdown(["", *(name for name, _ in columns)], rows)
+
+
+def formats(data: CardData) -> str:
+    """Return the forms of the model that the folder holds, as they were measured; empty where there is one alone."""
+    metrics = data.metrics.formats
+    if metrics is None:
+        return ""
+    return format_table(metrics, exported_only=True).markdown()
 
 
 def per_class(data: CardData) -> str:
@@ -96,6 +107,10 @@ def _shown_classes(data: CardData) -> list[tuple[str, ClassMetrics]]:
     if len(entries) <= MAX_CLASSES:
         return entries
     return sorted(entries, key=lambda entry: (not entry[1].num_examples, entry[1].f1, entry[0]))[:MAX_CLASSES]
+
+
+def _named(name: str, addition: str) -> str:
+    return f"{name}, {addition}" if addition else name
 
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], num_text_columns: int = 1) -> str:

@@ -5,7 +5,6 @@ Each is compared with the model itself before it is used.
 
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +15,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hf_cifar.errors import InputError
+from hf_cifar.formats.onnx_export import export_onnx
+from hf_cifar.formats.runtime import OnnxRuntime, first_line
+from hf_cifar.formats.variants import ONNX_MODULES
 from hf_cifar.models.anatomy import pooled_features
 from hf_cifar.models.fold import inference_copy
 from hf_cifar.utils.progress import say
@@ -24,7 +26,6 @@ from hf_cifar.utils.progress import say
 # of those of `pipeline`. Who asks for ONNX Runtime gets it up to the larger one.
 TOLERANCE, TOLERANCE_ASKED = 1e-6, 1e-5
 COMPARED = 16  # images of the first batch
-ONNX_MODULES = ("onnx", "onnxruntime", "onnxscript")
 ONNX_PAYS_AFTER = 60.0  # seconds of a pass by torch; the export takes 3 to 6, and gains 0 to 25 %
 ONNX_FEWEST = 2_000  # images; fewer take as long only where each takes 30 ms, and timing one batch is work too
 ONNX_PAYS_BELOW = 0.9  # of torch's time
@@ -72,32 +73,21 @@ def onnx_backend(model: PreTrainedModel, pixels: torch.Tensor, tolerance: float 
     if not onnx_installed():
         missing = ", ".join(name for name in ONNX_MODULES if not find_spec(name))
         raise InputError(f"--feature-backend onnx needs {missing}: pip install 'hf_cifar[onnx]', or take torch")
-    import onnxruntime
-
     wanted = _features(model, pixels[:COMPARED])
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
     with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "backbone.onnx")
         try:
-            path = _exported(model, pixels, Path(folder))
-            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-            found = session.run(None, {"pixel_values": pixels[:COMPARED].numpy()})[0]
-        except Exception as error:  # torch.export, onnxscript and ONNX Runtime share no type of error
-            reason = str(error).strip().partition("\n")[0][:200]
-            raise InputError(
-                f"the network cannot be exported to ONNX ({type(error).__name__}: {reason}): "
-                "use --feature-backend torch"
-            ) from error
+            export_onnx(_Backbone(model), pixels, path, output="features")
+            session = OnnxRuntime(path, threads=torch.get_num_threads())
+            found = session.logits(pixels[:COMPARED].numpy())
+        except Exception as error:  # exporter and runtime share no type of error
+            reason = str(error) if isinstance(error, InputError) else first_line(error)
+            raise InputError(f"{reason}: use --feature-backend torch") from error
     problem = _difference(found, wanted, tolerance)
     if problem is not None:
         raise InputError(f"--feature-backend onnx: {problem}: use --feature-backend torch")
 
-    def run(batch: torch.Tensor) -> np.ndarray:
-        features: np.ndarray = session.run(None, {"pixel_values": batch.numpy()})[0]
-        return features
-
-    return run
+    return lambda batch: session.logits(batch.numpy())
 
 
 def faster_by_onnx(by_torch: Backend, model: PreTrainedModel, pixels: torch.Tensor, images: int) -> Backend | None:
@@ -163,21 +153,3 @@ class _Backbone(nn.Module):
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         return pooled_features(self.model, pixel_values)
-
-
-def _exported(model: PreTrainedModel, pixels: torch.Tensor, folder: Path) -> Path:
-    """Export the backbone for batches of any number of images."""
-    sample = torch.cat([pixels[:1], pixels[:1]])  # a batch of one would be taken for a constant
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about opset versions and the like, nothing that a user could change
-        torch.onnx.export(
-            _Backbone(model).eval(),
-            (sample,),
-            folder / "backbone.onnx",
-            input_names=["pixel_values"],
-            output_names=["features"],
-            dynamic_shapes={"pixel_values": {0: torch.export.Dim("batch")}},
-            dynamo=True,
-            verbose=False,
-        )
-    return folder / "backbone.onnx"

@@ -45,6 +45,8 @@ FORMAT = 4  # version of the cache; raised when its contents change
 OTHER_SETTINGS = {
     "architectures",
     "calibration_temperature",
+    "head_divided_by",
+    "transformers.js_config",
     "dtype",
     "id2label",
     "label2id",

@@ -1,0 +1,1 @@
+"""Measure the forms of a model against the native one."""
