@@ -23,6 +23,8 @@ STAGES: dict[str, tuple[str, ...]] = {
 }
 TRAINING_STAGES = tuple(stage for stage, trained in STAGES.items() if trained)
 FINETUNING_STAGES = ("finetune", "lpft")
+# What predicts: torch, or a form that the model was exported in (formats/variants.py).
+BACKENDS = ("torch", "onnx", "onnx-q8", "onnx-fp16", "openvino")
 SPLITS = ("train", "validation", "test", "all")
 SCHEDULES = (
     "step",
@@ -298,6 +300,12 @@ class PredictionConfig:
     )
     top_k: int = option(5, "labels per image", range=at_least(1))
     batch_size: int = option(64, "images in one forward pass", range=at_least(1))
+    backend: str = option(
+        "torch",
+        "what computes: torch, or a form that --stage export --formats has made, which needs neither torch nor "
+        "transformers (pip install 'hf_cifar[serve]')",
+        choices=BACKENDS,
+    )
 
 
 @dataclass

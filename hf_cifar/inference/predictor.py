@@ -7,15 +7,14 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
-import scipy.special
-import torch
 from PIL import Image
 
 from hf_cifar.config.locate import locate_checkpoint
 from hf_cifar.errors import InputError
 from hf_cifar.inference.image_paths import ImagePath
 from hf_cifar.inference.image_reading import ImageLike, in_order, read_image, reading_threads, reason
-from hf_cifar.models.load import load_checkpoint
+from hf_cifar.inference.network import TORCH, Inputs, open_network
+from hf_cifar.utils.logits import probabilities, sigmoid
 
 BATCH_SIZE = 64
 TOP_K = 5
@@ -41,7 +40,7 @@ class Answer:
 
 
 class Predictor:
-    """A trained classifier that predicts as `pipeline("image-classification")` does with the same folder, in float32.
+    """A trained classifier that predicts as `pipeline("image-classification")` does with the same folder.
 
     Each image is loaded as `pipeline` loads it (first frame, upright, RGB) and processed by the saved image processor
     at its own size; only the network gets several at a time. Threads read images while the network computes. Memory
@@ -51,19 +50,49 @@ class Predictor:
         checkpoint: a run, a stage of a run, a saved model, or a Hub id.
         batch_size: images in one pass through the network.
         use_cpu: compute on the CPU even where there is an accelerator.
+        backend: torch, in float32; or a form that the model was exported in, whose difference was measured then: onnx,
+            onnx-q8, onnx-fp16 or openvino, which need neither torch nor transformers.
 
     Raises:
-        InputError: it is not an image classifier, or cannot be loaded.
+        InputError: it is not an image classifier, or cannot be loaded, or is not there in the form of the backend.
     """
 
     def __init__(
-        self, checkpoint: str | os.PathLike[str], *, batch_size: int = BATCH_SIZE, use_cpu: bool = False
+        self,
+        checkpoint: str | os.PathLike[str],
+        *,
+        batch_size: int = BATCH_SIZE,
+        use_cpu: bool = False,
+        backend: str = TORCH,
     ) -> None:
         location = locate_checkpoint(os.fspath(checkpoint))
         self.name = location.full_name
-        self.model, self.processor = load_checkpoint(location, use_cpu=use_cpu)
+        self.backend = backend
+        self.network = open_network(location, backend, use_cpu)
         self.batch_size = batch_size
-        self.num_labels = int(self.model.config.num_labels or 0)
+        self.num_labels = len(self.network.labels)
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """Return the label names by number."""
+        return self.network.labels
+
+    @property
+    def model(self) -> Any:
+        """Return the model of transformers, where the backend is torch.
+
+        Raises:
+            InputError: the backend is another.
+        """
+        model = getattr(self.network, "model", None)
+        if model is None:
+            raise InputError(f"--backend {self.backend} has no model of torch: use --backend torch")
+        return model
+
+    @property
+    def processor(self) -> Any:
+        """Return what makes the network's input of images."""
+        return self.network.processor
 
     def predict(self, images: ImageLike | Iterable[ImageLike], top_k: int = TOP_K) -> list[list[dict[str, Any]]]:
         """Predict the most likely labels of images.
@@ -127,9 +156,9 @@ class Predictor:
     def _process(self, group: list[tuple["_Prepared", Image.Image]]) -> None:
         """Run the processor on images of one size, and give each its slice of every tensor."""
         try:
-            batch = self.processor(images=[picture for _, picture in group], return_tensors="pt").to(self.model.dtype)
-            for index, (item, _) in enumerate(group):
-                item.inputs = {name: tensor[index] for name, tensor in batch.items()}
+            every = self.network.inputs([picture for _, picture in group])
+            for (item, _), inputs in zip(group, every, strict=True):
+                item.inputs = inputs
         except Exception as error:
             for item, _ in group:
                 item.fault = f"the image processor fails on it ({reason(error)})"
@@ -138,7 +167,7 @@ class Predictor:
         """Yield the answers for a batch in order, those with a fault included."""
         logits = self._logits([item.inputs for item in batch if not item.fault])
         rows = iter(zip(logits, self._scores(logits), strict=True))
-        names: Any = self.model.config.id2label
+        names = self.labels
         for item in batch:
             if not item.fault:
                 row, scores = next(rows)
@@ -149,27 +178,18 @@ class Predictor:
                 item.fault = "the model's logits are not finite"
             yield Answer(item.image, fault=item.fault)
 
-    @torch.inference_mode()
-    def _logits(self, batch: list[dict[str, torch.Tensor]]) -> np.ndarray:
+    def _logits(self, batch: list[Inputs]) -> np.ndarray:
         """Compute the logits of n images of any processed sizes, float32 [n, labels]."""
-        logits = np.empty((len(batch), self.num_labels), dtype=np.float32)
-        groups: dict[Any, list[int]] = {}
-        for index, inputs in enumerate(batch):
-            groups.setdefault(tuple((name, tensor.shape) for name, tensor in inputs.items()), []).append(index)
-        for indices in groups.values():
-            inputs = {name: torch.stack([batch[index][name] for index in indices]) for name in batch[indices[0]]}
-            on_device = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
-            logits[indices] = self.model(**on_device).logits.float().cpu().numpy()
-        return logits
+        return self.network.logits(batch)
 
     def _scores(self, logits: np.ndarray) -> np.ndarray:
         """Convert logits to scores as `pipeline` does, by the problem type that the model was trained for."""
-        problem = self.model.config.problem_type
+        problem = self.network.problem
         if problem == "regression":
             return logits
         if problem == "multi_label_classification" or self.num_labels == 1:
-            return np.asarray(scipy.special.expit(logits))
-        return np.asarray(scipy.special.softmax(logits, axis=-1))
+            return sigmoid(logits)
+        return probabilities(logits)
 
 
 @dataclass
@@ -177,7 +197,7 @@ class _Prepared:
     """An image that is read and preprocessed, or the fault that prevented it."""
 
     image: ImageLike
-    inputs: dict[str, torch.Tensor] = field(default_factory=dict)
+    inputs: Inputs = field(default_factory=dict)
     fault: str = ""
 
 

@@ -207,6 +207,10 @@ def _request_of_trained(layers: list[Layer], stage: str) -> Request:
         asked = _merged([_recorded_for_evaluation(run, asked), *layers])
     asked |= {"stage": stage, "output_dir": str(_output_folder(asked, stage))}
     config = RunConfig.from_dict(asked)
+    if config.prediction.backend != "torch" and "use_cpu" in layers[1].get("finetune", {}).get(TRAINING, {}):
+        raise InputError(
+            f"--use-cpu does nothing with --backend {config.prediction.backend}, which computes on the CPU"
+        )
     if stage == "compare":
         return Request(config)
     model = None

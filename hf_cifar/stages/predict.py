@@ -19,6 +19,7 @@ from hf_cifar.inference.predictor import Predictor
 from hf_cifar.run.resolve import Request
 from hf_cifar.utils import processes
 from hf_cifar.utils.files import write_aside
+from hf_cifar.utils.packages import require
 from hf_cifar.utils.progress import progress, say
 
 SKIPPED_NAMED = 10  # skipped images that the summary names at most
@@ -77,7 +78,11 @@ def run_prediction(request: Request) -> PredictionResult:
         raise InputError("--stage predict runs in one process: start it without torchrun, once for each part")
     output = check_output(asked.output, config.overwrite)
     images, total = some_images(asked.images)
-    predictor = Predictor(request.checkpoint.full_name, batch_size=asked.batch_size, use_cpu=config.use_cpu)
+    if Path(output).suffix.lower() == ".parquet":
+        require("pyarrow", "train")
+    predictor = Predictor(
+        request.checkpoint.full_name, batch_size=asked.batch_size, use_cpu=config.use_cpu, backend=asked.backend
+    )
     top_k = min(asked.top_k, predictor.num_labels)
     started = time.perf_counter()
     skipped: list[dict[str, str]] = []

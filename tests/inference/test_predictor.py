@@ -332,7 +332,7 @@ def test_an_image_that_the_processor_refuses_is_skipped(photos, checkpoint, monk
             raise ValueError("too small")
         return process(images=images, **options)
 
-    predictor.processor = refuse
+    predictor.network.processor = refuse
     answers = list(predictor.answers(sorted(photos.glob("size-*"))))
     assert [answer.fault for answer in answers if answer.fault] == ["the image processor fails on it (too small)"]
     assert len(answers) == 7
