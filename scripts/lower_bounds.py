@@ -16,7 +16,7 @@ def lower_bounds(text: str) -> list[str]:
     """Return `name==version` for every requirement with a lower bound, without duplicates.
 
     Args:
-        text: the contents of a `setup.cfg`; its `install_requires`, its extra `test`, and the extras that this names are read.
+        text: the contents of a `setup.cfg`; its `install_requires`, its extra `test`, and what this names, are read.
     """
     parser = configparser.ConfigParser()
     parser.read_string(text)
