@@ -306,6 +306,12 @@ class PredictionConfig:
         "transformers (pip install 'hf_cifar[serve]')",
         choices=BACKENDS,
     )
+    coverage: float | None = option(
+        None,
+        "also give each image the set of labels that holds the right one in this fraction of images, such as 0.9 "
+        "(conformal prediction, calibrated on validation)",
+        range=Range(0, 1, open_low=True, open_high=True, hint="such as 0.9"),
+    )
 
 
 @dataclass

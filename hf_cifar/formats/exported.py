@@ -73,6 +73,19 @@ class ExportedModel:
         return cls(form, folder, network, config, processor, location.full_name)
 
 
+def file_of(location: Location, name: str) -> Path | None:
+    """Return a file that lies beside a model, from its folder or the Hub; None where there is none."""
+    if location.kind != "hub":
+        file = Path(location.name) / name
+        return file if file.is_file() else None
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(location.name, name, revision=location.revision))
+    except (OSError, ValueError):  # also where the Hub has no such file, or cannot be asked
+        return None
+
+
 def _exported_folder(model: Path, form: str) -> Path:
     beside = model.parent / EXPORT
     for folder in (beside, model) if model.name == "model" else (model,):

@@ -36,6 +36,7 @@ class ExportedNetwork:
         model = ExportedModel.find(location, form)
         self.labels = model.labels
         self.problem: str | None = model.config.get("problem_type")
+        self.temperature: float | None = model.config.get("calibration_temperature")
         self._title = f"{model.network.name} of {model.title}"
         self._runtime = open_runtime(model.network)
         self._whole = has_processors()

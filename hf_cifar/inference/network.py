@@ -20,12 +20,14 @@ class Network(Protocol):
 
     Attributes:
         labels: their names by number.
+        temperature: that calibrates the logits; None where none was fitted.
         problem: the `problem_type` that it was trained for; None for one label an image.
         processor: that makes the network's input of images.
     """
 
     labels: dict[int, str]
     problem: str | None
+    temperature: float | None
     processor: Any
 
     def inputs(self, pictures: list[Image.Image]) -> list[Inputs]:

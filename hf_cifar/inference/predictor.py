@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from hf_cifar.config.locate import locate_checkpoint
+from hf_cifar.config.locate import Location, locate_checkpoint
 from hf_cifar.errors import InputError
+from hf_cifar.formats.exported import file_of
 from hf_cifar.inference.image_paths import ImagePath
 from hf_cifar.inference.image_reading import ImageLike, in_order, read_image, reading_threads, reason
 from hf_cifar.inference.network import TORCH, Inputs, open_network
+from hf_cifar.run.prediction_sets import SETS_FILE, PredictionSets
 from hf_cifar.utils.logits import probabilities, sigmoid
 
 BATCH_SIZE = 64
@@ -31,11 +33,14 @@ class Answer:
     Attributes:
         image: as it was given; for one of `find_images`, its path.
         predictions: {"label": …, "score": …}, the highest score first; empty if there is a fault.
+        prediction_set: the labels that hold the right one as often as `coverage` asks, the most likely first; None
+            where no coverage was asked for.
         fault: why there are no predictions, in a few words; empty otherwise.
     """
 
     image: ImageLike
     predictions: list[dict[str, Any]] = field(default_factory=list)
+    prediction_set: list[str] | None = None
     fault: str = ""
 
 
@@ -52,6 +57,7 @@ class Predictor:
         use_cpu: compute on the CPU even where there is an accelerator.
         backend: torch, in float32; or a form that the model was exported in, whose difference was measured then: onnx,
             onnx-q8, onnx-fp16 or openvino, which need neither torch nor transformers.
+        coverage: of prediction sets, such as 0.9; None: no sets.
 
     Raises:
         InputError: it is not an image classifier, or cannot be loaded, or is not there in the form of the backend.
@@ -64,8 +70,11 @@ class Predictor:
         batch_size: int = BATCH_SIZE,
         use_cpu: bool = False,
         backend: str = TORCH,
+        coverage: float | None = None,
     ) -> None:
         location = locate_checkpoint(os.fspath(checkpoint))
+        self.coverage = coverage
+        self._sets = _prediction_sets(location) if coverage is not None else None
         self.name = location.full_name
         self.backend = backend
         self.network = open_network(location, backend, use_cpu)
@@ -166,14 +175,15 @@ class Predictor:
     def _answer(self, batch: list["_Prepared"], top_k: int) -> Iterator[Answer]:
         """Yield the answers for a batch in order, those with a fault included."""
         logits = self._logits([item.inputs for item in batch if not item.fault])
-        rows = iter(zip(logits, self._scores(logits), strict=True))
+        rows = iter(zip(logits, self._scores(logits), self._prediction_sets(logits), strict=True))
         names = self.labels
         for item in batch:
             if not item.fault:
-                row, scores = next(rows)
+                row, scores, labels = next(rows)
                 if np.isfinite(row).all():
                     best = np.argsort(-scores, kind="stable")[:top_k]
-                    yield Answer(item.image, [{"label": names[int(n)], "score": scores[n].item()} for n in best])
+                    predictions = [{"label": names[int(n)], "score": scores[n].item()} for n in best]
+                    yield Answer(item.image, predictions, labels)
                     continue
                 item.fault = "the model's logits are not finite"
             yield Answer(item.image, fault=item.fault)
@@ -181,6 +191,12 @@ class Predictor:
     def _logits(self, batch: list[Inputs]) -> np.ndarray:
         """Compute the logits of n images of any processed sizes, float32 [n, labels]."""
         return self.network.logits(batch)
+
+    def _prediction_sets(self, logits: np.ndarray) -> list[list[str] | None]:
+        if self._sets is None or self.coverage is None or not len(logits):
+            return [None] * len(logits)
+        sets = self._sets.of(logits, self.coverage, self.network.temperature)
+        return [[self.labels[int(number)] for number in row] for row in sets]
 
     def _scores(self, logits: np.ndarray) -> np.ndarray:
         """Convert logits to scores as `pipeline` does, by the problem type that the model was trained for."""
@@ -190,6 +206,15 @@ class Predictor:
         if problem == "multi_label_classification" or self.num_labels == 1:
             return sigmoid(logits)
         return probabilities(logits)
+
+
+def _prediction_sets(location: Location) -> PredictionSets:
+    file = file_of(location, SETS_FILE)
+    if file is None:
+        raise InputError(
+            f"--coverage: {location.full_name} has no {SETS_FILE}, which training writes beside a model: train it again"
+        )
+    return PredictionSets.read(file)
 
 
 @dataclass

@@ -28,6 +28,7 @@ class TorchNetwork:
         self.labels: dict[int, str] = names
         self.num_labels = int(self.model.config.num_labels or 0)
         self.problem: str | None = self.model.config.problem_type
+        self.temperature: float | None = getattr(self.model.config, "calibration_temperature", None)
 
     def inputs(self, pictures: list[Image.Image]) -> list[Inputs]:
         """Return the network's input for each of some RGB images of one size."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hf_cifar.errors import InputError
+from hf_cifar.run.stage_metrics import SetCoverage
 from hf_cifar.utils.files import write_json
 
 SETS_FILE = "prediction_sets.json"  # beside a model
@@ -22,23 +23,6 @@ FREE_RANKS = 5
 LEVELS = (0.9, 0.95, 0.99)  # coverages that are measured on test
 MOST_SCORES = 10_000  # that are kept; of more, every second, third, … from the top
 DIGITS = 6  # that a score is rounded up to
-
-
-@dataclass(frozen=True)
-class SetCoverage:
-    """What the sets of one asked coverage come to on a split; fractions.
-
-    Attributes:
-        asked: the coverage that the sets are made for.
-        coverage: the fraction of images whose label is in their set.
-        mean_size: labels in a set, on average.
-        num_examples: images.
-    """
-
-    asked: float
-    coverage: float
-    mean_size: float
-    num_examples: int
 
 
 @dataclass(frozen=True)
@@ -70,9 +54,9 @@ class PredictionSets:
         """
         ranked, ranks = _ranked_scores(logits, temperature)
         own = np.sort(ranked[np.arange(len(labels)), ranks[np.arange(len(labels)), labels]])
-        stride = -(-len(own) // MOST_SCORES) or 1
-        kept = np.unique(np.append(np.arange(stride - 1, len(own), stride), len(own) - 1)) if len(own) else []
-        rounded = np.ceil(own[kept] * 10**DIGITS) / 10**DIGITS if len(own) else own
+        stride = -(-len(own) // MOST_SCORES)
+        kept = np.unique(np.append(np.arange(stride - 1, len(own), stride), len(own) - 1))
+        rounded = np.ceil(own[kept] * 10**DIGITS) / 10**DIGITS
         return cls(len(own), tuple(float(value) for value in rounded), stride)
 
     def threshold(self, coverage: float) -> float:

@@ -81,6 +81,23 @@ class Robustness:
 
 
 @dataclass(frozen=True)
+class SetCoverage:
+    """What the sets of one asked coverage come to on a split; fractions.
+
+    Attributes:
+        asked: the coverage that the sets are made for.
+        coverage: the fraction of images whose label is in their set.
+        mean_size: labels in a set, on average.
+        num_examples: images.
+    """
+
+    asked: float
+    coverage: float
+    mean_size: float
+    num_examples: int
+
+
+@dataclass(frozen=True)
 class Hardware:
     """What a stage ran on.
 
@@ -110,6 +127,7 @@ class StageMetrics:
         validation: the split that everything was chosen on; None for an evaluation.
         train: how the model was trained; None for an evaluation.
         robustness: accuracy on corrupted images, where asked for.
+        prediction_sets: of the model, measured on the split under `test`; None where the model has none.
         split: the name of the split under `test`.
         model_dir: of an evaluation, the folder or Hub id of the model.
         temperature_origin: of an evaluation, where the temperature comes from.
@@ -128,6 +146,7 @@ class StageMetrics:
     validation: SplitMetrics | None = None
     train: ProbeSummary | FinetuneSummary | None = None
     robustness: Robustness | None = None
+    prediction_sets: list[SetCoverage] | None = None
     split: str = "test"
     model_dir: str | None = None
     temperature_origin: str | None = None
@@ -156,6 +175,7 @@ class StageMetrics:
             "validation": self.validation.to_dict() if self.validation else None,
             "train": self.train.to_dict() if self.train else None,
             "robustness": asdict(self.robustness) if self.robustness else None,
+            "prediction_sets": [asdict(item) for item in self.prediction_sets] if self.prediction_sets else None,
             "seconds": self.seconds,
             "hardware": asdict(self.hardware) if self.hardware else None,
             "versions": self.versions,
@@ -181,6 +201,7 @@ class StageMetrics:
             "validation": SplitMetrics.from_dict(values["validation"]) if values.get("validation") else None,
             "train": kind.from_dict(train) if train else None,
             "robustness": Robustness(**values["robustness"]) if values.get("robustness") else None,
+            "prediction_sets": [SetCoverage(**item) for item in values.get("prediction_sets") or ()] or None,
             "hardware": Hardware(**values["hardware"]) if values.get("hardware") else None,
         }
         return cls(**{**values, **named})

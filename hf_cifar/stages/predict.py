@@ -81,7 +81,11 @@ def run_prediction(request: Request) -> PredictionResult:
     if Path(output).suffix.lower() == ".parquet":
         require("pyarrow", "train")
     predictor = Predictor(
-        request.checkpoint.full_name, batch_size=asked.batch_size, use_cpu=config.use_cpu, backend=asked.backend
+        request.checkpoint.full_name,
+        batch_size=asked.batch_size,
+        use_cpu=config.use_cpu,
+        backend=asked.backend,
+        coverage=asked.coverage,
     )
     top_k = min(asked.top_k, predictor.num_labels)
     started = time.perf_counter()
@@ -98,12 +102,12 @@ def run_prediction(request: Request) -> PredictionResult:
                     skipped.extend([{"image": readable(path), "reason": answer.fault}][: SKIPPED_NAMED - len(skipped)])
                     faults += 1
                 else:
-                    write(path, answer.predictions)
+                    write(path, answer.predictions, answer.prediction_set)
                     answered += 1
                 bar.update()
 
     def write_file(aside: Path) -> None:
-        with open_answers(aside, Path(output).suffix, top_k) as write:
+        with open_answers(aside, Path(output).suffix, top_k, sets=asked.coverage is not None) as write:
             write_all(write)
 
     if output == STANDARD_OUTPUT:

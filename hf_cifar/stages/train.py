@@ -2,7 +2,7 @@
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from hf_cifar.models.native import save, to_native
 from hf_cifar.models.predict import predict_logits
 from hf_cifar.run.environment import hardware, versions
 from hf_cifar.run.origins import WeightsOrigin
+from hf_cifar.run.prediction_sets import PredictionSets
 from hf_cifar.run.resolve import Request
 from hf_cifar.run.result import StageResult
 from hf_cifar.run.run_folder import RunFolder
@@ -122,9 +123,14 @@ def _run_stage(
     temperature = fit_temperature(trained.validation_logits, splits.validation.targets)
     # Kept with the model for whoever wants calibrated scores; nothing applies it unasked.
     trained.model.config.calibration_temperature = temperature
-    metrics = _metrics(stage, config, source, splits, trained, temperature, seconds, memory)
+    sets = PredictionSets.calibrate(trained.validation_logits, splits.validation.targets, temperature)
+    metrics = replace(
+        _metrics(stage, config, source, splits, trained, temperature, seconds, memory),
+        prediction_sets=sets.measure(trained.test_logits, splits.test.targets, temperature),
+    )
     if processes.is_main():
         save(trained.model, trained.processor, folder.model)
+        sets.write(folder.model)
         folder.seal_model()
         save_artifacts(folder, metrics, trained.test_logits, splits.test, trained.model, trained.processor)
     processes.wait_for_all()

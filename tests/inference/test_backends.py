@@ -166,7 +166,7 @@ def copy_of(exported, folder, **config):
 
 def test_a_network_that_does_not_fit_its_labels_is_refused(exported, photos, tmp_path):
     fewer = copy_of(exported, tmp_path / "fewer", id2label={"0": "ant", "1": "bee"})
-    with pytest.raises(InputError, match="model.onnx of .* makes 5 numbers an image, but config.json names 2 labels"):
+    with pytest.raises(InputError, match=r"model\.onnx of .* makes 5 numbers an image, but config.json names 2 labels"):
         Predictor(fewer, backend="onnx").predict(photos / "mode-L.png")
     with pytest.raises(InputError, match="has no label names"):
         Predictor(copy_of(exported, tmp_path / "none", id2label=None), backend="onnx")

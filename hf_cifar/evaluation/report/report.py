@@ -119,7 +119,7 @@ def render(
         setup=tables.setup_rows(metrics),
         splits=tables.split_table(metrics),
         notes=[note for note in (wording.describe_selection(metrics), wording.describe_macro_f1(test)) if note],
-        calibration=wording.describe_calibration(test),
+        calibration=[*wording.describe_calibration(test), *wording.describe_prediction_sets(metrics)],
         classes=tables.class_rows(test),
         pairs=tables.pair_rows(test),
         mistakes=worst,
