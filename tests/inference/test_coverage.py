@@ -66,15 +66,16 @@ def test_each_answer_has_its_set_in_every_format(model, photos, tmp_path):
 
 
 def test_sets_are_made_without_torch(model, photos):
+    files = [str(file) for file in sorted(photos.glob("exif*"))]
     code = f"""
+import json
 from hf_cifar import Predictor
 predictor = Predictor({str(model)!r}, backend="onnx", coverage=0.7)
-import json
-print(json.dumps([answer.prediction_set for answer in predictor.answers({[str(f) for f in sorted(photos.glob("exif*"))]!r})]))
+print(json.dumps([answer.prediction_set for answer in predictor.answers({files!r})]))
 """
     done = run_without_torch(code)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == expected(model, sorted(photos.glob("exif*")))
+    assert json.loads(done.stdout) == expected(model, files)
 
 
 def test_no_coverage_no_set(model, photos):
