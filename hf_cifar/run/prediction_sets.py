@@ -29,9 +29,10 @@ DIGITS = 6  # that a score is rounded up to
 class PredictionSets:
     """What the sets of a model are made by: the scores of images that it was not trained on.
 
-    The score of a label is the probability of the labels up to it, from the most likely on, and a penalty for each rank
-    after the fifth. A set holds the labels whose score is at most that of a right label in all but 1 - coverage of the
-    calibration images; the most likely label always. Nothing is drawn at random, which makes sets a little larger.
+    The score of a label is the probability of the labels that are more likely, and a penalty for each rank after the
+    fifth. A set holds the labels whose score is at most that of the right label in all but 1 - coverage of the
+    calibration images. The paper adds a random part of the label's own probability; without it the same image always
+    gets the same set, and no set is empty.
 
     Attributes:
         num_examples: calibration images.
@@ -75,7 +76,7 @@ class PredictionSets:
             temperature: that calibrates these logits; None where it is none, or they are calibrated.
         """
         ranked, ranks = _ranked_scores(logits, temperature)
-        sizes = np.maximum((ranked <= self.threshold(coverage)).sum(axis=1), 1)
+        sizes = (ranked <= self.threshold(coverage)).sum(axis=1)
         order = np.argsort(ranks, axis=1, kind="stable")
         return [row[:size] for row, size in zip(order, sizes, strict=True)]
 
@@ -122,4 +123,6 @@ def _ranked_scores(logits: np.ndarray, temperature: float | None) -> tuple[np.nd
     ranks = np.argsort(order, axis=1, kind="stable")
     probabilities = np.take_along_axis(exponentials / exponentials.sum(axis=1, keepdims=True), order, axis=1)
     penalties = PENALTY * np.maximum(np.arange(1, logits.shape[1] + 1) - FREE_RANKS, 0)
-    return np.cumsum(probabilities, axis=1) + penalties, ranks
+    before = np.cumsum(probabilities, axis=1) - probabilities
+    before[:, 0] = 0.0  # exactly, so that the most likely label is in every set
+    return before + penalties, ranks

@@ -140,7 +140,7 @@ for arguments in (
         f"error: --stage lpft needs torch and transformers: {advice}",
         f"error: --stage compare needs torch and transformers: {advice}",
         f"error: --stage predict --backend torch needs torch and transformers: {advice}",
-        f"error: unknown option '--learning-rate': if it is one of training, {advice}",
+        f"error: unknown option '--learning-rate': did you mean '--learning-rates'? if it is one of training, {advice}",
         f"error: unknown option '--imagse': did you mean '--images'? if it is one of training, {advice}",
         f"error: pyarrow is not installed: {advice}",
     ]

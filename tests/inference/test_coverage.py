@@ -43,7 +43,7 @@ def expected(model, files):
     for answer in Predictor(model).predict(files):
         logits = np.log([item["score"] for item in answer]) / TEMPERATURE
         probabilities = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
-        within = max(1, int((np.cumsum(probabilities) <= threshold).sum()))
+        within = int((np.cumsum(probabilities) - probabilities <= threshold).sum())
         sets.append([item["label"] for item in answer[:within]])
     return sets
 

@@ -14,15 +14,15 @@ ROWS = np.log([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.25, 0.35, 0.4], [0.5, 0.45, 
 
 
 def test_the_case_computed_by_hand():
-    """Scores are the probabilities up to the right label: 0.7, 0.9, 1.0, 0.5; the rank is ceil(5 coverage)."""
+    """Scores are the probabilities before the right label: 0, 0.6, 0.75, 0; the rank is ceil(5 coverage)."""
     sets = PredictionSets.calibrate(ROWS, np.array([0, 2, 0, 0]), None)
-    assert sets.scores == pytest.approx((0.5, 0.7, 0.9, 1.0), abs=2e-6)
+    assert sets.scores == pytest.approx((0, 0, 0.6, 0.75), abs=2e-6)
     assert [sets.threshold(level) for level in (0.2, 0.4, 0.41, 0.6, 0.8)] == pytest.approx(
-        [0.5, 0.7, 0.9, 0.9, 1.0], abs=2e-6
+        [0, 0, 0.6, 0.6, 0.75], abs=2e-6
     )
     assert sets.threshold(0.81) == float("inf")
     found = sets.of(ROWS, 0.6, None)
-    assert [list(row) for row in found] == [[0, 1], [1, 2], [2, 1], [0]]
+    assert [list(row) for row in found] == [[0], [1, 2], [2, 1], [0, 1]]
     assert [list(row) for row in sets.of(ROWS, 0.2, None)] == [[0], [1], [2], [0]], "never empty"
     assert [len(row) for row in sets.of(ROWS, 0.9, None)] == [3] * 4, "so few images promise no less"
 
@@ -30,7 +30,7 @@ def test_the_case_computed_by_hand():
 def test_ranks_after_the_fifth_cost_more():
     logits = np.zeros((1, 8))
     sets = PredictionSets.calibrate(logits, np.array([7]), None)
-    assert sets.scores == pytest.approx((1 + 0.03,), abs=2e-6)
+    assert sets.scores == pytest.approx((7 / 8 + 0.03,), abs=2e-6)
 
 
 def test_the_temperature_is_that_of_the_scores():
@@ -59,8 +59,7 @@ def test_coverage_is_what_was_asked_for_on_other_images(monkeypatch, most):
     logits, labels = drawn(20_000, 1)
     found = sets.measure(logits, labels, None)
     for level in found:
-        # The smallest set that always covers is at least a little larger than asked: nothing is drawn at random.
-        assert level.asked - 0.012 <= level.coverage <= level.asked + 0.06
+        assert level.asked - 0.012 <= level.coverage <= level.asked + (0.012 if most > 100 else 0.03)
         assert 1 <= level.mean_size <= 10 and level.num_examples == 20_000
     assert [level.mean_size for level in found] == sorted(level.mean_size for level in found)
 
