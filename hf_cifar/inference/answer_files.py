@@ -3,10 +3,10 @@
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from hf_cifar.errors import InputError
 from hf_cifar.utils.files import csv_text, refuse_unwritable
@@ -17,8 +17,14 @@ SUFFIXES = (".csv", ".jsonl", ".parquet")
 ROWS_OF_GROUP = 8_192  # of a Parquet file; so many rows are held in memory
 
 SET_COLUMN = "prediction_set"
-# Takes an image's path, its predictions, the most likely first, and the labels of its prediction set, where it has one.
-WriteRow = Callable[[str, list[dict[str, Any]], list[str] | None], None]
+Predictions = list[dict[str, Any]]
+
+
+class WriteRow(Protocol):
+    """Writes the answer for one image."""
+
+    def __call__(self, image: str, predictions: Predictions, labels: list[str] | None = None) -> None:
+        """Write an image's path, its predictions, the most likely first, and the labels of its set, if it has one."""
 
 
 def check_output(name: str | None, overwrite: bool) -> str:
@@ -66,12 +72,16 @@ def open_answers(path: Path, kind: str, top_k: int, sets: bool = False) -> Itera
         return
     with path.open("w", encoding="utf-8", newline="") as file:
         if kind.lower() == ".jsonl":
-            yield lambda image, predictions, labels: _write_json(file, image, predictions, labels)
+
+            def write_line(image: str, predictions: Predictions, labels: list[str] | None = None) -> None:
+                _write_json(file, image, predictions, labels)
+
+            yield write_line
             return
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_columns(top_k, sets))
 
-        def write_row(image: str, predictions: list[dict[str, Any]], labels: list[str] | None) -> None:
+        def write_row(image: str, predictions: Predictions, labels: list[str] | None = None) -> None:
             shown = None if labels is None else json.dumps(labels, ensure_ascii=False)
             writer.writerow(map(csv_text, _row(image, predictions, shown)))
 
@@ -82,7 +92,7 @@ def open_answers(path: Path, kind: str, top_k: int, sets: bool = False) -> Itera
 def answers_to_standard_output() -> Iterator[WriteRow]:
     """Yield a function that writes an image's JSON line to standard output and flushes it."""
 
-    def write(image: str, predictions: list[dict[str, Any]], labels: list[str] | None) -> None:
+    def write(image: str, predictions: Predictions, labels: list[str] | None = None) -> None:
         _write_json(sys.stdout, image, predictions, labels)
         sys.stdout.flush()
 
@@ -103,7 +113,7 @@ def _open_parquet(path: Path, top_k: int, sets: bool) -> Iterator[WriteRow]:
             writer.write_table(pa.table([list(column) for column in zip(*rows, strict=True)], schema=schema))
             rows.clear()
 
-        def write(image: str, predictions: list[dict[str, Any]], labels: list[str] | None) -> None:
+        def write(image: str, predictions: Predictions, labels: list[str] | None = None) -> None:
             rows.append(_row(image, predictions, labels))
             if len(rows) == ROWS_OF_GROUP:
                 flush()
@@ -118,12 +128,12 @@ def _columns(top_k: int, sets: bool) -> list[str]:
     return ["path", *ranked, *[SET_COLUMN] * sets]
 
 
-def _row(image: str, predictions: list[dict[str, Any]], labels: Any) -> list[Any]:
+def _row(image: str, predictions: Predictions, labels: Any) -> list[Any]:
     row = [readable(image)] + [item[name] for item in predictions for name in ("label", "score")]
     return row if labels is None else [*row, labels]
 
 
-def _write_json(file: IO[str], image: str, predictions: list[dict[str, Any]], labels: list[str] | None) -> None:
+def _write_json(file: IO[str], image: str, predictions: Predictions, labels: list[str] | None) -> None:
     values = {"image": readable(image), "predictions": predictions}
     if labels is not None:
         values[SET_COLUMN] = labels
