@@ -108,6 +108,8 @@ def _downloaded(location: Location, form: str) -> Path:
         try:
             file = hf_hub_download(location.name, name, revision=location.revision)
         except LocalEntryNotFoundError as error:
+            if name == MEASURED_FILE:
+                continue
             raise InputError(f"{name} of {location.full_name} is not cached, and the Hub cannot be reached") from error
         except EntryNotFoundError as error:
             if name == MEASURED_FILE:

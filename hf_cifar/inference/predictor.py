@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from hf_cifar.config.locate import Location, locate_checkpoint
-from hf_cifar.errors import InputError
+from hf_cifar.errors import InputError, unknown_name
 from hf_cifar.formats.exported import file_of
+from hf_cifar.formats.variants import FILES
 from hf_cifar.inference.image_paths import ImagePath
 from hf_cifar.inference.image_reading import ImageLike, in_order, read_image, reading_threads, reason
 from hf_cifar.inference.network import TORCH, Inputs, open_network
@@ -33,15 +34,15 @@ class Answer:
     Attributes:
         image: as it was given; for one of `find_images`, its path.
         predictions: {"label": …, "score": …}, the highest score first; empty if there is a fault.
+        fault: why there are no predictions, in a few words; empty otherwise.
         prediction_set: the labels that hold the right one as often as `coverage` asks, the most likely first; None
             where no coverage was asked for.
-        fault: why there are no predictions, in a few words; empty otherwise.
     """
 
     image: ImageLike
     predictions: list[dict[str, Any]] = field(default_factory=list)
-    prediction_set: list[str] | None = None
     fault: str = ""
+    prediction_set: list[str] | None = None
 
 
 class Predictor:
@@ -72,6 +73,10 @@ class Predictor:
         backend: str = TORCH,
         coverage: float | None = None,
     ) -> None:
+        if backend not in (TORCH, *FILES):
+            raise unknown_name("backend", backend, (TORCH, *FILES))
+        if coverage is not None and not 0 < coverage < 1:
+            raise InputError(f"coverage is {coverage}: it must be between 0 and 1, such as 0.9")
         location = locate_checkpoint(os.fspath(checkpoint))
         self.coverage = coverage
         self._sets = _prediction_sets(location) if coverage is not None else None
@@ -183,7 +188,7 @@ class Predictor:
                 if np.isfinite(row).all():
                     best = np.argsort(-scores, kind="stable")[:top_k]
                     predictions = [{"label": names[int(n)], "score": scores[n].item()} for n in best]
-                    yield Answer(item.image, predictions, labels)
+                    yield Answer(item.image, predictions, prediction_set=labels)
                     continue
                 item.fault = "the model's logits are not finite"
             yield Answer(item.image, fault=item.fault)

@@ -17,7 +17,7 @@ from hf_cifar.inference.predictor import Predictor
 from hf_cifar.run.resolve import request_for
 from hf_cifar.stages.predict import run_prediction
 
-# What a score may differ by where Pillow makes the pixels; docs and the card say so.
+# What a score may differ by where Pillow makes the pixels.
 STATED = 7e-4
 
 
@@ -191,6 +191,11 @@ def test_what_was_measured_at_the_export_is_said(exported, tmp_path, capsys):
 def test_the_model_of_torch_is_asked_for_where_there_is_none(exported):
     with pytest.raises(InputError, match="--backend onnx has no model of torch"):
         _ = Predictor(exported, backend="onnx").model
+
+
+def test_a_backend_that_does_not_exist_is_refused_in_python_too(exported):
+    with pytest.raises(InputError, match="unknown backend 'onnx_q8': did you mean 'onnx-q8'"):
+        Predictor(exported, backend="onnx_q8")
 
 
 def test_use_cpu_does_nothing_with_another_backend(exported):

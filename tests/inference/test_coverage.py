@@ -93,3 +93,5 @@ def test_a_model_without_sets_is_refused_before_it_is_loaded(tmp_path):
 def test_a_coverage_that_cannot_be_is_refused(model, coverage):
     with pytest.raises(InputError, match="--coverage"):
         request_for("predict", {"checkpoint": str(model), "coverage": coverage})
+    with pytest.raises(InputError, match="coverage is"):
+        Predictor(model, coverage=coverage)
