@@ -18,8 +18,8 @@ from hf_cifar.errors import InputError
 Size = tuple[int, int]  # height, width
 KIND = "image_processor_type"
 TIMM = "TimmWrapperImageProcessor"
-# Pillow's numbers of the filters that torchvision has too.
-FILTERS = (Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
+# Filters in which torchvision and Pillow differ by no more than rounding; of two nearest pixels they take others.
+FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
 
 # What a file of transformers' processors must say, and what it may: a missing key would be a default of some version.
 _REQUIRED = ("do_resize", "size", "resample", "do_rescale", "rescale_factor")

@@ -14,8 +14,18 @@ from hf_cifar.inference.predictor import Predictor
 REPO = "alice/forms"
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A model with its ONNX form."""
+    folder, model = tmp_path_factory.mktemp("forms"), tiny_resnet()
+    model.save_pretrained(folder)
+    processor(16).save_pretrained(folder)
+    write_onnx(model, 16, folder / FILES["onnx"])
+    return folder
+
+
 @pytest.fixture
-def on_hub(hub, tmp_path, monkeypatch):
+def on_hub(hub, folder, tmp_path, monkeypatch):
     """A model with its ONNX form on the loopback Hub, which the client of this process asks."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
@@ -24,10 +34,6 @@ def on_hub(hub, tmp_path, monkeypatch):
     template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    folder, model = tmp_path / "model", tiny_resnet()
-    model.save_pretrained(folder)
-    processor(16).save_pretrained(folder)
-    write_onnx(model, 16, folder / FILES["onnx"])
     api = HfApi(endpoint=hub.url, token=TOKEN)
     api.create_repo(REPO)
     files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".safetensors"]

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from support.exported import run_without_torch, write_onnx
 from support.models import processor, tiny_resnet
 
@@ -16,7 +15,7 @@ from hf_cifar.run.prediction_sets import SETS_FILE, PredictionSets
 from hf_cifar.run.resolve import request_for
 from hf_cifar.stages.predict import run_prediction
 
-TEMPERATURE = 0.2
+TEMPERATURE = 0.5
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +23,14 @@ def model(tmp_path_factory):
     """A classifier with prediction sets of random images, and exported beside."""
     folder = tmp_path_factory.mktemp("sets")
     network = tiny_resnet()
-    with torch.no_grad():
-        network.classifier[1].weight.mul_(20)
     network.config.calibration_temperature = TEMPERATURE
     network.config.id2label = dict(enumerate(["ant", "bee, wasp", "=crow", "dög", "elk"]))
     network.save_pretrained(folder)
     processor(16).save_pretrained(folder)
     rng = np.random.default_rng(0)
-    PredictionSets.calibrate(rng.normal(0, 0.4, (400, 5)), rng.integers(0, 5, 400), TEMPERATURE).write(folder)
+    logits = rng.normal(0, 0.4, (400, 5))
+    labels = (logits / TEMPERATURE + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    PredictionSets.calibrate(logits, labels, TEMPERATURE).write(folder)
     write_onnx(network, 16, folder / FILES["onnx"])
     return folder
 

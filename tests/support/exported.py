@@ -35,7 +35,7 @@ def write_onnx(model: PreTrainedModel, size: int, file: Path) -> None:
     """Write a classifier as ONNX, for batches of any number of square images of `size` pixels."""
     file.parent.mkdir(parents=True, exist_ok=True)
     torch.onnx.export(
-        _Logits(model.eval()),
+        _Logits(model).eval(),
         (torch.zeros(2, 3, size, size),),
         file,
         input_names=["pixel_values"],
