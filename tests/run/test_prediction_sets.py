@@ -85,3 +85,11 @@ def test_what_is_written_is_read_and_what_is_damaged_is_refused(tmp_path):
     file.write_text("{}")
     with pytest.raises(InputError, match="cannot be read"):
         PredictionSets.read(file)
+
+
+def test_rounding_leaves_no_calibration_image_out():
+    logits, labels = drawn(300, 4)
+    sets = PredictionSets.calibrate(logits, labels, None)
+    for level in (0.8, 0.9, 0.95):
+        held = sum(label in row for row, label in zip(sets.of(logits, level, None), labels, strict=True))
+        assert held >= np.ceil(301 * level - 1e-9)
