@@ -30,4 +30,9 @@ __all__ = list(_HOME)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    try:
+        return getattr(import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] == __name__:
+            raise
+        raise ImportError(f"hf_cifar.{name} needs {error.name}: pip install 'hf_cifar[train]'") from error

@@ -17,6 +17,7 @@ from hf_cifar.errors import HubError, InputError, Interrupted, TrainingError, hi
 from hf_cifar.run.resolve import Request, resolve
 from hf_cifar.utils import interruption
 from hf_cifar.utils.garbage import lasting
+from hf_cifar.utils.packages import TRAIN, installed
 from hf_cifar.utils.processes import is_main, rank
 
 if TYPE_CHECKING:
@@ -81,8 +82,9 @@ def _run(arguments: list[str]) -> int:
         with lasting():
             from hf_cifar.experiment import import_stage, run_stage
 
-            import_stage(request.config)
-            if request.config.stage not in ("export", "push") or request.dataset is not None:
+            import_stage(request)
+            reads_dataset = request.dataset is not None
+            if "transformers" in sys.modules and (reads_dataset or request.config.stage not in ("export", "push")):
                 _hush_libraries(reads_dataset=request.dataset is not None)
         result: Result = run_stage(request)
         if is_main():
@@ -202,6 +204,10 @@ def _training_arguments(rest: list[str]) -> tuple[dict[str, Any], list[str]]:
         return {}, []
     if not rest[0].startswith("--"):
         raise InputError(f"unexpected argument {rest[0]!r}: options start with --")
+    if not installed(*TRAIN):
+        name = rest[0].partition("=")[0]
+        near = hint(name, [flag(known) for known in flags()])
+        raise InputError(f"unknown option {name!r}: {near}if it is one of training, pip install 'hf_cifar[train]'")
     from transformers import HfArgumentParser, TrainingArguments
 
     theirs = HfArgumentParser(TrainingArguments, allow_abbrev=False)  # type: ignore[arg-type]

@@ -10,12 +10,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from hf_cifar.config.run_config import RunConfig, flags
+from hf_cifar.config.run_config import flags
 from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
 from hf_cifar.errors import unknown_name
 from hf_cifar.run.resolve import Request, request_for
 from hf_cifar.run.result import StageResult
 from hf_cifar.run.stage_metrics import StageMetrics
+from hf_cifar.utils.packages import require_train
 
 # Imported when they are used: each brings along what it needs, and no more.
 _RUNNERS = {
@@ -40,9 +41,14 @@ class Result(Protocol):
         """Return the last line of standard output, as plain values."""
 
 
-def import_stage(config: RunConfig) -> Callable[[Request], Any]:
-    """Import what a stage needs, and return the function that runs it."""
+def import_stage(request: Request) -> Callable[[Request], Any]:
+    """Import what the stage of a request needs, and return the function that runs it."""
+    config = request.config
     module, name = _RUNNERS.get(config.stage, _SEEDS if config.seeds else _TRAINING)
+    if config.stage == "predict":
+        from hf_cifar.inference.network import import_network
+
+        import_network(config.prediction.backend)
     run: Callable[[Request], Any] = getattr(import_module(module), name)
     return run
 
@@ -62,7 +68,7 @@ def run_stage(request: Request) -> Any:
         Interrupted: a signal came; `resume` continues from what is saved.
     """
     config = request.config
-    result = import_stage(config)(request)
+    result = import_stage(request)(request)
     if config.stages and config.hub.push_to_hub:
         from hf_cifar.stages.push import push
         from hf_cifar.utils import processes
@@ -126,7 +132,7 @@ class Experiment:
         Args:
             images: one or more paths, or PIL images.
             top_k: labels per image.
-            options: such as `checkpoint`, `use_cpu`.
+            options: such as `checkpoint`, `backend`, `use_cpu`.
 
         Returns:
             For each image a list of `{"label": …, "score": …}`, the highest score first.
@@ -134,7 +140,9 @@ class Experiment:
         from hf_cifar.inference.predictor import Predictor
 
         request = self.request("predict", **options)
-        return Predictor(request.checkpoint.full_name, use_cpu=request.config.use_cpu).predict(images, top_k=top_k)
+        config = request.config
+        predictor = Predictor(request.checkpoint.full_name, use_cpu=config.use_cpu, backend=config.prediction.backend)
+        return predictor.predict(images, top_k=top_k)
 
     def export(self, **options: Any) -> Any:
         """Export the last stage, or `checkpoint`, to a folder that opens anywhere, and check it."""
@@ -220,6 +228,7 @@ class Step:
 
 def _check_names(options: dict[str, Any]) -> None:
     """Refuse options that are neither fields of `RunConfig` nor of `TrainingArguments`."""
+    require_train("Experiment")
     from transformers import TrainingArguments
 
     known = (*flags(), TRAIN_BATCH_SIZE, *TrainingArguments.__dataclass_fields__)

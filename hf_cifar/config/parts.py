@@ -24,6 +24,8 @@ STAGES: dict[str, tuple[str, ...]] = {
 TRAINING_STAGES = tuple(stage for stage, trained in STAGES.items() if trained)
 FINETUNING_STAGES = ("finetune", "lpft")
 EXPORTING_STAGES = ("export", "push")
+# What predicts: torch, or a form that the model was exported in (formats/variants.py).
+BACKENDS = ("torch", "onnx", "onnx-q8", "onnx-fp16", "openvino")
 SPLITS = ("train", "validation", "test", "all")
 SCHEDULES = (
     "step",
@@ -362,6 +364,18 @@ class PredictionConfig:
     )
     top_k: int = option(5, "labels per image", range=at_least(1))
     batch_size: int = option(64, "images in one forward pass", range=at_least(1))
+    backend: str = option(
+        "torch",
+        "what computes: torch, or a form that --stage export --formats has made, which needs neither torch nor "
+        "transformers (pip install 'hf_cifar[serve]')",
+        choices=BACKENDS,
+    )
+    coverage: float | None = option(
+        None,
+        "also give each image the set of labels that holds the right one in this fraction of images, such as 0.9 "
+        "(conformal prediction, calibrated on validation)",
+        range=Range(0, 1, open_low=True, open_high=True, hint="such as 0.9"),
+    )
 
 
 @dataclass

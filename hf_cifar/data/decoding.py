@@ -5,8 +5,7 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import ExifTags, Image
-from transformers.image_utils import load_image
+from PIL import ExifTags, Image, ImageOps
 
 from hf_cifar.data.image_files import formats
 
@@ -39,9 +38,10 @@ def decode(image: Image.Image) -> Image.Image:
     """
     image.load()
     if image.mode == "RGB" and image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) == UPRIGHT:
-        # `load_image` would copy it twice, which takes as long as to decode it.
+        # What follows would copy it twice, which takes as long as to decode it.
         return image
-    return load_image(image)
+    # As transformers' `load_image`, which a machine that only predicts lacks.
+    return ImageOps.exif_transpose(image).convert("RGB")
 
 
 def read_file(path: Path) -> bytes:

@@ -66,6 +66,22 @@ def describe_calibration(split: SplitMetrics) -> list[str]:
     return sentences
 
 
+def describe_prediction_sets(metrics: StageMetrics) -> list[str]:
+    """Return how often prediction sets hold the right label, and how large they are; nothing where there are none."""
+    if not metrics.prediction_sets:
+        return []
+    levels = [
+        f"{percent(item.coverage, item.num_examples)} in sets of {item.mean_size:.2f} labels on average where "
+        f"{item.asked:.0%} was asked for"
+        for item in metrics.prediction_sets
+    ]
+    return [
+        "Prediction sets (split conformal prediction, RAPS) hold the right label as often as asked for on images like "
+        f"those that calibrated them, the validation images; measured on {metrics.split}: {listed(levels)}. Validation "
+        "chose the model too, so that what was measured is what counts. --stage predict --coverage makes them."
+    ]
+
+
 def _calibration_verdict(confidence: float, accuracy: float) -> str:
     if abs(confidence - accuracy) <= CALIBRATED_WITHIN:
         return "well calibrated on average"

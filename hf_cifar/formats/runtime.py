@@ -4,13 +4,13 @@ Imports neither torch nor transformers: a server has neither.
 """
 
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from hf_cifar.errors import InputError
+from hf_cifar.utils.packages import require
 
 
 class Runtime(Protocol):
@@ -87,16 +87,6 @@ def open_runtime(file: Path, threads: int | None = None) -> Runtime:
         InputError: what runs it is not installed, or cannot load it.
     """
     return OpenVino(file, threads) if file.suffix == ".xml" else OnnxRuntime(file, threads)
-
-
-def require(module: str, extra: str) -> None:
-    """Refuse to go on without an optional package.
-
-    Raises:
-        InputError: it is not installed; names what to install.
-    """
-    if find_spec(module) is None:
-        raise InputError(f"{module} is not installed: pip install 'hf_cifar[{extra}]'")
 
 
 def first_line(error: BaseException) -> str:

@@ -3,10 +3,10 @@
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from hf_cifar.errors import InputError
 from hf_cifar.utils.files import csv_text, refuse_unwritable
@@ -16,8 +16,15 @@ STANDARD_OUTPUT = "-"
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 ROWS_OF_GROUP = 8_192  # of a Parquet file; so many rows are held in memory
 
-# Takes an image's path and its predictions, the most likely first.
-WriteRow = Callable[[str, list[dict[str, Any]]], None]
+SET_COLUMN = "prediction_set"
+Predictions = list[dict[str, Any]]
+
+
+class WriteRow(Protocol):
+    """Writes the answer for one image."""
+
+    def __call__(self, image: str, predictions: Predictions, labels: list[str] | None = None) -> None:
+        """Write an image's path, its predictions, the most likely first, and the labels of its set, if it has one."""
 
 
 def check_output(name: str | None, overwrite: bool) -> str:
@@ -46,49 +53,59 @@ def check_output(name: str | None, overwrite: bool) -> str:
 
 
 @contextmanager
-def open_answers(path: Path, kind: str, top_k: int) -> Iterator[WriteRow]:
+def open_answers(path: Path, kind: str, top_k: int, sets: bool = False) -> Iterator[WriteRow]:
     """Yield a function that writes one row for each image to a new file.
 
     CSV and Parquet have the columns path, label_1, score_1, label_2, … up to `top_k`; a line of JSON Lines is
     {"image": path, "predictions": [{"label": …, "score": …}, …]}, the predictions as `pipeline` gives them. Text in CSV
-    is as `csv_text` makes it.
+    is as `csv_text` makes it. Prediction sets are one more column, a list of labels (in CSV as JSON), or one more key.
 
     Args:
         path: of the file.
         kind: .csv, .jsonl or .parquet.
         top_k: number of labels in every row.
+        sets: there are prediction sets too.
     """
     if kind.lower() == ".parquet":
-        with _open_parquet(path, top_k) as write:
+        with _open_parquet(path, top_k, sets) as write:
             yield write
         return
     with path.open("w", encoding="utf-8", newline="") as file:
         if kind.lower() == ".jsonl":
-            yield lambda image, predictions: _write_json(file, image, predictions)
+
+            def write_line(image: str, predictions: Predictions, labels: list[str] | None = None) -> None:
+                _write_json(file, image, predictions, labels)
+
+            yield write_line
             return
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_columns(top_k))
-        yield lambda image, predictions: writer.writerow(map(csv_text, _row(image, predictions)))
+        writer.writerow(_columns(top_k, sets))
+
+        def write_row(image: str, predictions: Predictions, labels: list[str] | None = None) -> None:
+            shown = None if labels is None else json.dumps(labels, ensure_ascii=False)
+            writer.writerow(map(csv_text, _row(image, predictions, shown)))
+
+        yield write_row
 
 
 @contextmanager
 def answers_to_standard_output() -> Iterator[WriteRow]:
     """Yield a function that writes an image's JSON line to standard output and flushes it."""
 
-    def write(image: str, predictions: list[dict[str, Any]]) -> None:
-        _write_json(sys.stdout, image, predictions)
+    def write(image: str, predictions: Predictions, labels: list[str] | None = None) -> None:
+        _write_json(sys.stdout, image, predictions, labels)
         sys.stdout.flush()
 
     yield write
 
 
 @contextmanager
-def _open_parquet(path: Path, top_k: int) -> Iterator[WriteRow]:
+def _open_parquet(path: Path, top_k: int, sets: bool) -> Iterator[WriteRow]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {"path": pa.string(), "label": pa.string(), "score": pa.float32()}
-    schema = pa.schema([(name, types[name.partition("_")[0]]) for name in _columns(top_k)])
+    types = {"path": pa.string(), "label": pa.string(), "score": pa.float32(), "prediction": pa.list_(pa.string())}
+    schema = pa.schema([(name, types[name.partition("_")[0]]) for name in _columns(top_k, sets)])
     rows: list[list[Any]] = []
     with pq.ParquetWriter(path, schema) as writer:
 
@@ -96,8 +113,8 @@ def _open_parquet(path: Path, top_k: int) -> Iterator[WriteRow]:
             writer.write_table(pa.table([list(column) for column in zip(*rows, strict=True)], schema=schema))
             rows.clear()
 
-        def write(image: str, predictions: list[dict[str, Any]]) -> None:
-            rows.append(_row(image, predictions))
+        def write(image: str, predictions: Predictions, labels: list[str] | None = None) -> None:
+            rows.append(_row(image, predictions, labels))
             if len(rows) == ROWS_OF_GROUP:
                 flush()
 
@@ -106,16 +123,21 @@ def _open_parquet(path: Path, top_k: int) -> Iterator[WriteRow]:
             flush()
 
 
-def _columns(top_k: int) -> list[str]:
-    return ["path"] + [f"{name}_{rank}" for rank in range(1, top_k + 1) for name in ("label", "score")]
+def _columns(top_k: int, sets: bool) -> list[str]:
+    ranked = [f"{name}_{rank}" for rank in range(1, top_k + 1) for name in ("label", "score")]
+    return ["path", *ranked, *[SET_COLUMN] * sets]
 
 
-def _row(image: str, predictions: list[dict[str, Any]]) -> list[Any]:
-    return [readable(image)] + [item[name] for item in predictions for name in ("label", "score")]
+def _row(image: str, predictions: Predictions, labels: Any) -> list[Any]:
+    row = [readable(image)] + [item[name] for item in predictions for name in ("label", "score")]
+    return row if labels is None else [*row, labels]
 
 
-def _write_json(file: IO[str], image: str, predictions: list[dict[str, Any]]) -> None:
-    print(json.dumps({"image": readable(image), "predictions": predictions}, ensure_ascii=False), file=file)
+def _write_json(file: IO[str], image: str, predictions: Predictions, labels: list[str] | None) -> None:
+    values = {"image": readable(image), "predictions": predictions}
+    if labels is not None:
+        values[SET_COLUMN] = labels
+    print(json.dumps(values, ensure_ascii=False), file=file)
 
 
 def readable(path: str) -> str:

@@ -7,15 +7,17 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
-import scipy.special
-import torch
 from PIL import Image
 
-from hf_cifar.config.locate import locate_checkpoint
-from hf_cifar.errors import InputError
+from hf_cifar.config.locate import Location, locate_checkpoint
+from hf_cifar.errors import InputError, unknown_name
+from hf_cifar.formats.exported import file_of
+from hf_cifar.formats.variants import FILES
 from hf_cifar.inference.image_paths import ImagePath
 from hf_cifar.inference.image_reading import ImageLike, in_order, read_image, reason
-from hf_cifar.models.load import load_checkpoint
+from hf_cifar.inference.network import TORCH, Inputs, open_network
+from hf_cifar.run.prediction_sets import SETS_FILE, PredictionSets
+from hf_cifar.utils.logits import probabilities, sigmoid
 from hf_cifar.utils.processes import reading_threads
 
 BATCH_SIZE = 64
@@ -34,15 +36,18 @@ class Answer:
         image: as it was given; for one of `find_images`, its path.
         predictions: {"label": …, "score": …}, the highest score first; empty if there is a fault.
         fault: why there are no predictions, in a few words; empty otherwise.
+        prediction_set: the labels that hold the right one as often as `coverage` asks, the most likely first; None
+            where no coverage was asked for.
     """
 
     image: ImageLike
     predictions: list[dict[str, Any]] = field(default_factory=list)
     fault: str = ""
+    prediction_set: list[str] | None = None
 
 
 class Predictor:
-    """A trained classifier that predicts as `pipeline("image-classification")` does with the same folder, in float32.
+    """A trained classifier that predicts as `pipeline("image-classification")` does with the same folder.
 
     Each image is loaded as `pipeline` loads it (first frame, upright, RGB) and processed by the saved image processor
     at its own size; only the network gets several at a time. Threads read images while the network computes. Memory
@@ -52,19 +57,57 @@ class Predictor:
         checkpoint: a run, a stage of a run, a saved model, or a Hub id.
         batch_size: images in one pass through the network.
         use_cpu: compute on the CPU even where there is an accelerator.
+        backend: torch, in float32; or a form that the model was exported in, whose difference was measured then: onnx,
+            onnx-q8, onnx-fp16 or openvino, which need neither torch nor transformers.
+        coverage: of prediction sets, such as 0.9; None: no sets.
 
     Raises:
-        InputError: it is not an image classifier, or cannot be loaded.
+        InputError: it is not an image classifier, or cannot be loaded, or is not there in the form of the backend.
     """
 
     def __init__(
-        self, checkpoint: str | os.PathLike[str], *, batch_size: int = BATCH_SIZE, use_cpu: bool = False
+        self,
+        checkpoint: str | os.PathLike[str],
+        *,
+        batch_size: int = BATCH_SIZE,
+        use_cpu: bool = False,
+        backend: str = TORCH,
+        coverage: float | None = None,
     ) -> None:
+        if backend not in (TORCH, *FILES):
+            raise unknown_name("backend", backend, (TORCH, *FILES))
+        if coverage is not None and not 0 < coverage < 1:
+            raise InputError(f"coverage is {coverage}: it must be between 0 and 1, such as 0.9")
         location = locate_checkpoint(os.fspath(checkpoint))
+        self.coverage = coverage
+        self._sets = _prediction_sets(location) if coverage is not None else None
         self.name = location.full_name
-        self.model, self.processor = load_checkpoint(location, use_cpu=use_cpu)
+        self.backend = backend
+        self.network = open_network(location, backend, use_cpu)
         self.batch_size = batch_size
-        self.num_labels = int(self.model.config.num_labels or 0)
+        self.num_labels = len(self.network.labels)
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """Return the label names by number."""
+        return self.network.labels
+
+    @property
+    def model(self) -> Any:
+        """Return the model of transformers, where the backend is torch.
+
+        Raises:
+            InputError: the backend is another.
+        """
+        model = getattr(self.network, "model", None)
+        if model is None:
+            raise InputError(f"--backend {self.backend} has no model of torch: use --backend torch")
+        return model
+
+    @property
+    def processor(self) -> Any:
+        """Return what makes the network's input of images."""
+        return self.network.processor
 
     def predict(self, images: ImageLike | Iterable[ImageLike], top_k: int = TOP_K) -> list[list[dict[str, Any]]]:
         """Predict the most likely labels of images.
@@ -128,9 +171,9 @@ class Predictor:
     def _process(self, group: list[tuple["_Prepared", Image.Image]]) -> None:
         """Run the processor on images of one size, and give each its slice of every tensor."""
         try:
-            batch = self.processor(images=[picture for _, picture in group], return_tensors="pt").to(self.model.dtype)
-            for index, (item, _) in enumerate(group):
-                item.inputs = {name: tensor[index] for name, tensor in batch.items()}
+            every = self.network.inputs([picture for _, picture in group])
+            for (item, _), inputs in zip(group, every, strict=True):
+                item.inputs = inputs
         except Exception as error:
             for item, _ in group:
                 item.fault = f"the image processor fails on it ({reason(error)})"
@@ -138,39 +181,46 @@ class Predictor:
     def _answer(self, batch: list["_Prepared"], top_k: int) -> Iterator[Answer]:
         """Yield the answers for a batch in order, those with a fault included."""
         logits = self._logits([item.inputs for item in batch if not item.fault])
-        rows = iter(zip(logits, self._scores(logits), strict=True))
-        names: Any = self.model.config.id2label
+        rows = iter(zip(logits, self._scores(logits), self._prediction_sets(logits), strict=True))
+        names = self.labels
         for item in batch:
             if not item.fault:
-                row, scores = next(rows)
+                row, scores, labels = next(rows)
                 if np.isfinite(row).all():
                     best = np.argsort(-scores, kind="stable")[:top_k]
-                    yield Answer(item.image, [{"label": names[int(n)], "score": scores[n].item()} for n in best])
+                    predictions = [{"label": names[int(n)], "score": scores[n].item()} for n in best]
+                    yield Answer(item.image, predictions, prediction_set=labels)
                     continue
                 item.fault = "the model's logits are not finite"
             yield Answer(item.image, fault=item.fault)
 
-    @torch.inference_mode()
-    def _logits(self, batch: list[dict[str, torch.Tensor]]) -> np.ndarray:
+    def _logits(self, batch: list[Inputs]) -> np.ndarray:
         """Compute the logits of n images of any processed sizes, float32 [n, labels]."""
-        logits = np.empty((len(batch), self.num_labels), dtype=np.float32)
-        groups: dict[Any, list[int]] = {}
-        for index, inputs in enumerate(batch):
-            groups.setdefault(tuple((name, tensor.shape) for name, tensor in inputs.items()), []).append(index)
-        for indices in groups.values():
-            inputs = {name: torch.stack([batch[index][name] for index in indices]) for name in batch[indices[0]]}
-            on_device = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
-            logits[indices] = self.model(**on_device).logits.float().cpu().numpy()
-        return logits
+        return self.network.logits(batch)
+
+    def _prediction_sets(self, logits: np.ndarray) -> list[list[str] | None]:
+        if self._sets is None or self.coverage is None or not len(logits):
+            return [None] * len(logits)
+        sets = self._sets.of(logits, self.coverage, self.network.temperature)
+        return [[self.labels[int(number)] for number in row] for row in sets]
 
     def _scores(self, logits: np.ndarray) -> np.ndarray:
         """Convert logits to scores as `pipeline` does, by the problem type that the model was trained for."""
-        problem = self.model.config.problem_type
+        problem = self.network.problem
         if problem == "regression":
             return logits
         if problem == "multi_label_classification" or self.num_labels == 1:
-            return np.asarray(scipy.special.expit(logits))
-        return np.asarray(scipy.special.softmax(logits, axis=-1))
+            return sigmoid(logits)
+        return probabilities(logits)
+
+
+def _prediction_sets(location: Location) -> PredictionSets:
+    file = file_of(location, SETS_FILE)
+    if file is None:
+        raise InputError(
+            f"--coverage: {location.full_name} has no {SETS_FILE}, which training writes beside a model: train it again"
+        )
+    return PredictionSets.read(file)
 
 
 @dataclass
@@ -178,7 +228,7 @@ class _Prepared:
     """An image that is read and preprocessed, or the fault that prevented it."""
 
     image: ImageLike
-    inputs: dict[str, torch.Tensor] = field(default_factory=dict)
+    inputs: Inputs = field(default_factory=dict)
     fault: str = ""
 
 

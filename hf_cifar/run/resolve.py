@@ -226,6 +226,10 @@ def _request_of_trained(layers: list[Layer], stage: str) -> Request:
     config = RunConfig.from_dict(asked)
     if stage in EXPORTING_STAGES and measures and run is None:
         refuse_without_images(config, _value(asked, "data", "dataset"))
+    if config.prediction.backend != "torch" and "use_cpu" in layers[1].get("finetune", {}).get(TRAINING, {}):
+        raise InputError(
+            f"--use-cpu does nothing with --backend {config.prediction.backend}, which computes on the CPU"
+        )
     if stage == "compare":
         return Request(config)
     model = None

@@ -83,6 +83,23 @@ class Robustness:
 
 
 @dataclass(frozen=True)
+class SetCoverage:
+    """What the sets of one asked coverage come to on a split; fractions.
+
+    Attributes:
+        asked: the coverage that the sets are made for.
+        coverage: the fraction of images whose label is in their set.
+        mean_size: labels in a set, on average.
+        num_examples: images.
+    """
+
+    asked: float
+    coverage: float
+    mean_size: float
+    num_examples: int
+
+
+@dataclass(frozen=True)
 class Hardware:
     """What a stage ran on.
 
@@ -115,6 +132,7 @@ class StageMetrics:
         seeds: what several seeds came to, of which this model was kept or made; None for a single run.
         formats: of an export, the other forms of the model that were asked for.
         head_divided_by: of an export, the temperature that its head was divided by: scores are calibrated.
+        prediction_sets: of the model, measured on the split under `test`; None where the model has none.
         split: the name of the split under `test`.
         model_dir: of an evaluation, the folder or Hub id of the model.
         temperature_origin: of an evaluation, where the temperature comes from.
@@ -136,6 +154,7 @@ class StageMetrics:
     seeds: SeedSummary | None = None
     formats: FormatMetrics | None = None
     head_divided_by: float | None = None
+    prediction_sets: list[SetCoverage] | None = None
     split: str = "test"
     model_dir: str | None = None
     temperature_origin: str | None = None
@@ -167,6 +186,7 @@ class StageMetrics:
             "seeds": self.seeds.to_dict() if self.seeds else None,
             "formats": self.formats.to_dict() if self.formats else None,
             "head_divided_by": self.head_divided_by,
+            "prediction_sets": [asdict(item) for item in self.prediction_sets] if self.prediction_sets else None,
             "seconds": self.seconds,
             "hardware": asdict(self.hardware) if self.hardware else None,
             "versions": self.versions,
@@ -194,6 +214,7 @@ class StageMetrics:
             "robustness": Robustness(**values["robustness"]) if values.get("robustness") else None,
             "seeds": SeedSummary.from_dict(values["seeds"]) if values.get("seeds") else None,
             "formats": FormatMetrics.from_dict(values["formats"]) if values.get("formats") else None,
+            "prediction_sets": [SetCoverage(**item) for item in values.get("prediction_sets") or ()] or None,
             "hardware": Hardware(**values["hardware"]) if values.get("hardware") else None,
         }
         return cls(**{**values, **named})

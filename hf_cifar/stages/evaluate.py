@@ -16,9 +16,11 @@ from hf_cifar.evaluation.artifacts import label_names, save_artifacts
 from hf_cifar.evaluation.calibration import fit_temperature
 from hf_cifar.evaluation.compute_metrics import compute_metrics
 from hf_cifar.evaluation.robustness import measure_robustness
+from hf_cifar.formats.exported import file_of
 from hf_cifar.models.load import load_checkpoint
 from hf_cifar.models.predict import predict_logits
 from hf_cifar.run.environment import hardware, versions
+from hf_cifar.run.prediction_sets import SETS_FILE, PredictionSets
 from hf_cifar.run.resolve import Request
 from hf_cifar.run.result import StageResult
 from hf_cifar.run.stage_folder import StageFolder
@@ -58,6 +60,8 @@ def run_evaluation(request: Request) -> StageResult:
     if config.evaluation.robustness:
         robustness = measure_robustness(model, processor, images, config.seed, workers=config.num_workers)
     seconds = time.perf_counter() - started  # without the import of scikit-learn, which the metrics wait for
+    sets_file = file_of(location, SETS_FILE) if split.name not in ("train", "validation") else None
+    sets = PredictionSets.read(sets_file) if sets_file else None
     metrics = StageMetrics(
         stage=STAGE,
         model=location.full_name,
@@ -68,6 +72,7 @@ def run_evaluation(request: Request) -> StageResult:
         temperature_origin=temperature_origin,
         test=compute_metrics(logits, images.targets, names, temperature),
         robustness=robustness,
+        prediction_sets=sets.measure(logits, images.targets, _stored_temperature(model)) if sets else None,
         seconds=seconds,
         hardware=hardware(model.device),
         versions=versions(),
@@ -108,13 +113,18 @@ def _dataset(source: Source, split: EvaluationSplit) -> DatasetInfo:
     )
 
 
+def _stored_temperature(model: PreTrainedModel) -> float | None:
+    stored = getattr(model.config, "calibration_temperature", None)
+    return None if stored is None else float(stored)
+
+
 def _temperature(
     request: Request, source: Source, split: str, model: PreTrainedModel, processor: Any, classes: np.ndarray
 ) -> tuple[float | None, str | None]:
     """Return the temperature stored with the model, else one fitted on a validation split that the source publishes."""
-    stored = getattr(model.config, "calibration_temperature", None)
+    stored = _stored_temperature(model)
     if stored is not None:
-        return float(stored), "fitted on validation when the model was trained, and stored with it"
+        return stored, "fitted on validation when the model was trained, and stored with it"
     if "validation" not in source.splits or split != "test" or "test" not in source.splits:
         return None, None
     config = request.config

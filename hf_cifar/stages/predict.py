@@ -19,6 +19,7 @@ from hf_cifar.inference.predictor import Predictor
 from hf_cifar.run.resolve import Request
 from hf_cifar.utils import processes
 from hf_cifar.utils.files import write_aside
+from hf_cifar.utils.packages import require
 from hf_cifar.utils.progress import progress, say
 
 SKIPPED_NAMED = 10  # skipped images that the summary names at most
@@ -77,7 +78,15 @@ def run_prediction(request: Request) -> PredictionResult:
         raise InputError("--stage predict runs in one process: start it without torchrun, once for each part")
     output = check_output(asked.output, config.overwrite)
     images, total = some_images(asked.images)
-    predictor = Predictor(request.checkpoint.full_name, batch_size=asked.batch_size, use_cpu=config.use_cpu)
+    if Path(output).suffix.lower() == ".parquet":
+        require("pyarrow", "train")
+    predictor = Predictor(
+        request.checkpoint.full_name,
+        batch_size=asked.batch_size,
+        use_cpu=config.use_cpu,
+        backend=asked.backend,
+        coverage=asked.coverage,
+    )
     top_k = min(asked.top_k, predictor.num_labels)
     started = time.perf_counter()
     skipped: list[dict[str, str]] = []
@@ -93,12 +102,12 @@ def run_prediction(request: Request) -> PredictionResult:
                     skipped.extend([{"image": readable(path), "reason": answer.fault}][: SKIPPED_NAMED - len(skipped)])
                     faults += 1
                 else:
-                    write(path, answer.predictions)
+                    write(path, answer.predictions, answer.prediction_set)
                     answered += 1
                 bar.update()
 
     def write_file(aside: Path) -> None:
-        with open_answers(aside, Path(output).suffix, top_k) as write:
+        with open_answers(aside, Path(output).suffix, top_k, sets=asked.coverage is not None) as write:
             write_all(write)
 
     if output == STANDARD_OUTPUT:

@@ -8,6 +8,7 @@ from hf_cifar.hub.access import check_push
 from hf_cifar.run.resolve import Request
 from hf_cifar.utils.files import refuse_unwritable
 from hf_cifar.utils.network import go_offline, hub_cached, hub_reachable, is_address, reachable
+from hf_cifar.utils.packages import require_train
 
 TORCHVISION_SERVER = "https://download.pytorch.org"
 ALTERNATIVES = "use a local folder (--dataset DIR) and local weights (--weights FILE), or try --recipe demo"
@@ -17,12 +18,16 @@ def check(request: Request) -> None:
     """Refuse within seconds what cannot work; switch to cached files where the Hub does not respond.
 
     Raises:
-        InputError: a folder that cannot be made, something that is neither cached nor within reach, or a push that
-            the token has no right to.
+        InputError: torch or transformers is needed and not installed; a folder that cannot be made, something that is
+            neither cached nor within reach, or a push that the token has no right to.
         PermissionError: a folder is read-only.
         HubError: a push is asked for, and the Hub cannot be reached.
     """
     config = request.config
+    if config.stage != "predict":
+        require_train(f"--stage {config.stage}")
+    elif config.prediction.backend == "torch":
+        require_train("--stage predict --backend torch")
     if config.stages:
         refuse_unwritable("--output-dir", config.folder)
         if "probe" in config.stages and config.probe.feature_cache is not None:

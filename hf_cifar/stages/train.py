@@ -27,6 +27,7 @@ from hf_cifar.models.native import save, to_native
 from hf_cifar.models.predict import predict_logits
 from hf_cifar.run.environment import hardware, versions
 from hf_cifar.run.origins import WeightsOrigin
+from hf_cifar.run.prediction_sets import PredictionSets
 from hf_cifar.run.resolve import Request
 from hf_cifar.run.result import StageResult
 from hf_cifar.run.run_folder import RunFolder
@@ -161,10 +162,15 @@ def measure_and_save(
     splits.validation.refuse_test("the temperature")
     temperature = fit_temperature(trained.validation_logits, splits.validation.targets)
     remember_temperature(trained.model.config, temperature)
-    metrics = _metrics(stage, config, source, splits, trained, temperature, seconds, memory)
-    metrics = replace(metrics, seeds=seeds)
+    sets = PredictionSets.calibrate(trained.validation_logits, splits.validation.targets, temperature)
+    metrics = replace(
+        _metrics(stage, config, source, splits, trained, temperature, seconds, memory),
+        seeds=seeds,
+        prediction_sets=sets.measure(trained.test_logits, splits.test.targets, temperature),
+    )
     if processes.is_main():
         save(trained.model, trained.processor, folder.model)
+        sets.write(folder.model)
         folder.seal_model()
         save_artifacts(folder, metrics, trained.test_logits, splits.test, trained.model, trained.processor)
     processes.wait_for_all()

@@ -51,8 +51,11 @@ def test_a_run_is_evaluated_on_its_own_test_split_with_the_same_figures(configur
         assert getattr(after.test, name) == getattr(before.test, name)
     for name in ("nll", "ece"):
         assert getattr(after.test, name) == pytest.approx(getattr(before.test, name), abs=1e-5)
+    assert after.prediction_sets == before.prediction_sets
+    assert [item.asked for item in after.prediction_sets] == [0.9, 0.95, 0.99]
     options = {"checkpoint": str(request.folder), "split": "validation", "output_dir": str(tmp_path / "validation")}
     validation = run_evaluation(request_for("evaluate", options)).metrics
+    assert validation.prediction_sets is None, "they were calibrated on these images"
     assert validation.test.accuracy == before.validation.accuracy
     assert validation.test.num_examples == before.dataset.num_validation
 

@@ -123,7 +123,11 @@ def render(
         seeds=seed_table(metrics.seeds) if metrics.seeds else None,
         seeds_text=describe_seeds(metrics.seeds) if metrics.seeds else "",
         notes=[note for note in (wording.describe_selection(metrics), wording.describe_macro_f1(test)) if note],
-        calibration=[*wording.describe_calibration(test), *_of_export(metrics)],
+        calibration=[
+            *wording.describe_calibration(test),
+            *wording.describe_prediction_sets(metrics),
+            *_of_export(metrics),
+        ],
         classes=tables.class_rows(test),
         pairs=tables.pair_rows(test),
         mistakes=worst,

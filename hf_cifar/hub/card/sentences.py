@@ -102,6 +102,16 @@ def formats(data: CardData) -> list[str]:
     return said + ([f"Left out: {'; '.join(left_out)}."] if left_out else [])
 
 
+def prediction_sets(data: CardData) -> str:
+    """Return what prediction sets promise, and where they come from."""
+    return (
+        "`hf-cifar --stage predict --coverage 0.9` gives each image the set of labels that holds the right one in that "
+        "fraction of images like those that the model was validated on (split conformal prediction, "
+        "[RAPS](https://arxiv.org/abs/2009.14193), from `prediction_sets.json`). The validation split, which also "
+        f"chose the model, calibrated them; on the {data.test.num_examples:,} test images, which chose nothing:"
+    )
+
+
 def augmentation(data: CardData) -> str:
     """Return how training images were augmented in the last stage."""
     options = data.stage.train.augmentation

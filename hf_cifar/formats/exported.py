@@ -1,0 +1,134 @@
+"""Find the files of an exported model in one of its forms: in the export of a stage, in a folder, or on the Hub."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_cifar.config.locate import CONFIG_FILE, Location
+from hf_cifar.errors import InputError
+from hf_cifar.formats.variants import FILES
+
+PROCESSOR_FILE = "preprocessor_config.json"
+MEASURED_FILE = "formats.json"
+EXPORT = "export"  # beside the model of a stage
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """A model in one of its forms, as files.
+
+    Attributes:
+        form: one of `variants.FILES`.
+        folder: that holds them, or a copy from the Hub.
+        network: the file that a runtime opens.
+        config: the content of config.json.
+        processor: the content of preprocessor_config.json.
+        title: of the model in messages.
+    """
+
+    form: str
+    folder: Path
+    network: Path
+    config: dict[str, Any]
+    processor: dict[str, Any]
+    title: str
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """Return the label names by number.
+
+        Raises:
+            InputError: there are none.
+        """
+        names = self.config.get("id2label")
+        if not isinstance(names, dict) or not names:
+            raise InputError(f"{CONFIG_FILE} of {self.title} has no label names (id2label): export the model again")
+        return {int(number): str(name) for number, name in names.items()}
+
+    @property
+    def largest_difference(self) -> float | None:
+        """Return how far a score was from the native model's at most, where that was measured at the export."""
+        if not (self.folder / MEASURED_FILE).is_file():
+            return None
+        measured = _read(self.folder / MEASURED_FILE, self.title).get(self.form)
+        found = measured.get("largest_score_difference") if isinstance(measured, dict) else None
+        return float(found) if isinstance(found, (int, float)) else None
+
+    @classmethod
+    def find(cls, location: Location, form: str) -> "ExportedModel":
+        """Find the files of a form of a model, downloading them from the Hub.
+
+        Args:
+            location: as `locate_checkpoint` finds it; of a stage's model, the export beside it is taken.
+            form: one of `variants.FILES`.
+
+        Raises:
+            InputError: the form is missing, and the command that makes it; or a file cannot be read or downloaded.
+        """
+        on_hub = location.kind == "hub"
+        folder = _downloaded(location, form) if on_hub else _exported_folder(Path(location.name), form)
+        network = folder / FILES[form]
+        config, processor = (_read(folder / name, location.full_name) for name in (CONFIG_FILE, PROCESSOR_FILE))
+        return cls(form, folder, network, config, processor, location.full_name)
+
+
+def file_of(location: Location, name: str) -> Path | None:
+    """Return a file that lies beside a model, from its folder or the Hub; None where there is none."""
+    if location.kind != "hub":
+        file = Path(location.name) / name
+        return file if file.is_file() else None
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(location.name, name, revision=location.revision))
+    except (OSError, ValueError):  # also where the Hub has no such file, or cannot be asked
+        return None
+
+
+def _exported_folder(model: Path, form: str) -> Path:
+    beside = model.parent / EXPORT
+    for folder in (beside, model) if model.name == "model" else (model,):
+        if (folder / FILES[form]).is_file():
+            return folder
+    stage = model.parent if model.name == "model" else model
+    raise InputError(
+        f"{model} has no {FILES[form]}: make it by hf-cifar --stage export --formats {form} --checkpoint {stage}"
+    )
+
+
+def _downloaded(location: Location, form: str) -> Path:
+    """Download the files of a form from the Hub, and return the folder of the cache that holds them."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
+    network = FILES[form]
+    weights = [str(Path(network).with_suffix(".bin"))] if network.endswith(".xml") else []
+    for name in (CONFIG_FILE, PROCESSOR_FILE, network, *weights, MEASURED_FILE):
+        try:
+            file = hf_hub_download(location.name, name, revision=location.revision)
+        except LocalEntryNotFoundError as error:
+            if name == MEASURED_FILE:
+                continue
+            raise InputError(f"{name} of {location.full_name} is not cached, and the Hub cannot be reached") from error
+        except EntryNotFoundError as error:
+            if name == MEASURED_FILE:
+                continue
+            advice = f"export the model with --formats {form} and push it, or use --backend torch"
+            raise InputError(f"{location.full_name} has no {name} on the Hub: {advice}") from error
+        except (HfHubHTTPError, OSError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{name} of {location.full_name} cannot be downloaded ({reason})") from error
+        if name == CONFIG_FILE:
+            folder = Path(file).parent
+    return folder
+
+
+def _read(file: Path, title: str) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{file.name} of {title} cannot be read ({str(error)[:150]})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{file.name} of {title} does not hold keys and values")
+    return values

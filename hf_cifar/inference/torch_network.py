@@ -1,0 +1,46 @@
+"""A trained classifier in torch, with its saved image processor: as `pipeline` has both."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from hf_cifar.config.locate import Location
+from hf_cifar.inference.network import Inputs, batched
+from hf_cifar.models.load import load_checkpoint
+
+
+class TorchNetwork:
+    """A classifier of transformers in float32, on an accelerator where there is one.
+
+    Args:
+        location: of the model, as `locate_checkpoint` finds it.
+        use_cpu: compute on the CPU in any case.
+
+    Raises:
+        InputError: it is not an image classifier, or cannot be loaded.
+    """
+
+    def __init__(self, location: Location, use_cpu: bool = False) -> None:
+        self.model, self.processor = load_checkpoint(location, use_cpu=use_cpu)
+        names: Any = self.model.config.id2label
+        self.labels: dict[int, str] = names
+        self.num_labels = int(self.model.config.num_labels or 0)
+        self.problem: str | None = self.model.config.problem_type
+        self.temperature: float | None = getattr(self.model.config, "calibration_temperature", None)
+
+    def inputs(self, pictures: list[Image.Image]) -> list[Inputs]:
+        """Return the network's input for each of some RGB images of one size."""
+        batch = self.processor(images=pictures, return_tensors="pt").to(self.model.dtype)
+        return [{name: tensor[index] for name, tensor in batch.items()} for index in range(len(pictures))]
+
+    @torch.inference_mode()
+    def logits(self, batch: list[Inputs]) -> np.ndarray:
+        """Compute the logits of n images of any processed sizes, float32 [n, labels]."""
+        logits = np.empty((len(batch), self.num_labels), dtype=np.float32)
+        for indices in batched(batch):
+            inputs = {name: torch.stack([batch[index][name] for index in indices]) for name in batch[indices[0]]}
+            on_device = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+            logits[indices] = self.model(**on_device).logits.float().cpu().numpy()
+        return logits

@@ -1,0 +1,44 @@
+"""Which optional packages are installed, and what to install where one is missing. Light: nothing is imported."""
+
+from importlib.util import find_spec
+
+from hf_cifar.errors import InputError
+
+# What `pip install hf_cifar` leaves out: everything that trains needs these first.
+TRAIN = ("torch", "transformers")
+
+
+def installed(*modules: str) -> bool:
+    """Return whether all of these modules are there to be imported."""
+    return all(_is_there(module) for module in modules)
+
+
+def require(module: str, extra: str) -> None:
+    """Refuse to go on without an optional package.
+
+    Raises:
+        InputError: it is not installed; names what to install.
+    """
+    if not _is_there(module):
+        raise InputError(f"{module} is not installed: pip install 'hf_cifar[{extra}]'")
+
+
+def require_train(purpose: str) -> None:
+    """Refuse what takes torch and transformers where they are missing.
+
+    Args:
+        purpose: what they are needed for, such as `--stage probe`.
+
+    Raises:
+        InputError: one of them is not installed; names what to install.
+    """
+    missing = [module for module in TRAIN if not _is_there(module)]
+    if missing:
+        raise InputError(f"{purpose} needs {' and '.join(missing)}: pip install 'hf_cifar[train]'")
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package that something keeps from being imported
+        return False
