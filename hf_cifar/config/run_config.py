@@ -12,8 +12,10 @@ from hf_cifar.config.fields import Range, option, part
 from hf_cifar.config.layers import lay_over
 from hf_cifar.config.parts import (
     FINETUNING_STAGES,
+    MEASURING_STAGES,
     STAGES,
     TRAINING_STAGES,
+    AuditConfig,
     AugmentationConfig,
     ComparisonConfig,
     DataConfig,
@@ -29,7 +31,7 @@ from hf_cifar.errors import InputError
 
 MAX_SEED = 2**64 - 1
 # What belongs to one call and not to the run: `run.yaml` leaves it out.
-OF_ONE_CALL = ("checkpoint", "resume", "overwrite", "prediction", "comparison", "hub")
+OF_ONE_CALL = ("checkpoint", "resume", "overwrite", "audit", "prediction", "comparison", "hub")
 
 
 @dataclass
@@ -39,6 +41,7 @@ class RunConfig:
     stage: str = option(
         "probe",
         "probe: train a head on the frozen backbone; finetune: train the backbone too; lpft: probe, then finetune; "
+        "audit: duplicates, leaks between splits and doubtful labels of a dataset; "
         "evaluate: measure a model on a split; predict: classify images; compare: runs side by side; "
         "export: a checked folder that opens anywhere; push: that folder to the Hub",
         choices=tuple(STAGES),
@@ -65,7 +68,7 @@ class RunConfig:
         0,
         "seed of the splits, the order of the images and every random draw",
         range=Range(0, MAX_SEED),
-        stages=(*TRAINING_STAGES, "evaluate"),
+        stages=(*MEASURING_STAGES, "audit"),
     )
     momentum: float = option(
         0.9, "momentum of SGD, in both stages", range=Range(0, 1, open_high=True), stages=TRAINING_STAGES
@@ -74,14 +77,15 @@ class RunConfig:
     overwrite: bool = option(
         False,
         "replace what --output-dir, or --output, holds",
-        stages=(*TRAINING_STAGES, "evaluate", "predict", "compare"),
+        stages=(*MEASURING_STAGES, "audit", "predict", "compare"),
     )
-    data: DataConfig = part(DataConfig, (*TRAINING_STAGES, "evaluate"))
-    model: ModelConfig = part(ModelConfig, TRAINING_STAGES)
+    data: DataConfig = part(DataConfig, (*MEASURING_STAGES, "audit"))
+    model: ModelConfig = part(ModelConfig, (*TRAINING_STAGES, "audit"))
     augmentation: AugmentationConfig = part(AugmentationConfig, TRAINING_STAGES)
     probe: ProbeConfig = part(ProbeConfig, ("probe", "lpft"))
     finetune: FinetuneConfig = part(FinetuneConfig, FINETUNING_STAGES)
-    evaluation: EvaluationConfig = part(EvaluationConfig, (*TRAINING_STAGES, "evaluate"))
+    evaluation: EvaluationConfig = part(EvaluationConfig, MEASURING_STAGES)
+    audit: AuditConfig = part(AuditConfig, ("audit",))
     prediction: PredictionConfig = part(PredictionConfig, ("predict",))
     comparison: ComparisonConfig = part(ComparisonConfig, ("compare",))
     hub: HubConfig = part(HubConfig, (*TRAINING_STAGES, "export", "push"))

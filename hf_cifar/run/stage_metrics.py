@@ -81,6 +81,39 @@ class Robustness:
 
 
 @dataclass(frozen=True)
+class WithoutLeaks:
+    """Accuracy on the measured images that have no twin among the images that the model was trained or chosen on.
+
+    Attributes:
+        num_examples: images that are left.
+        num_exact, num_near: images that were left out: with an identical twin, with a near-duplicate only.
+        accuracy: with `accuracy_ci95`, its Wilson interval.
+        near_cosine, near_hash: the thresholds of near-duplicates in the audit that lists the twins.
+        audited_with: the model whose features that audit used, in words.
+    """
+
+    num_examples: int
+    num_exact: int
+    num_near: int
+    accuracy: float
+    accuracy_ci95: tuple[float, float]
+    near_cosine: float
+    near_hash: int
+    audited_with: str
+
+    @property
+    def num_left_out(self) -> int:
+        """Return how many images were left out."""
+        return self.num_exact + self.num_near
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "WithoutLeaks":
+        """Build it from plain values."""
+        low, high = values["accuracy_ci95"]
+        return cls(**{**values, "accuracy_ci95": (low, high)})
+
+
+@dataclass(frozen=True)
 class Hardware:
     """What a stage ran on.
 
@@ -110,6 +143,7 @@ class StageMetrics:
         validation: the split that everything was chosen on; None for an evaluation.
         train: how the model was trained; None for an evaluation.
         robustness: accuracy on corrupted images, where asked for.
+        without_leaks: accuracy without images that have a twin in training, where asked for.
         split: the name of the split under `test`.
         model_dir: of an evaluation, the folder or Hub id of the model.
         temperature_origin: of an evaluation, where the temperature comes from.
@@ -128,6 +162,7 @@ class StageMetrics:
     validation: SplitMetrics | None = None
     train: ProbeSummary | FinetuneSummary | None = None
     robustness: Robustness | None = None
+    without_leaks: WithoutLeaks | None = None
     split: str = "test"
     model_dir: str | None = None
     temperature_origin: str | None = None
@@ -156,6 +191,7 @@ class StageMetrics:
             "validation": self.validation.to_dict() if self.validation else None,
             "train": self.train.to_dict() if self.train else None,
             "robustness": asdict(self.robustness) if self.robustness else None,
+            "without_leaks": asdict(self.without_leaks) if self.without_leaks else None,
             "seconds": self.seconds,
             "hardware": asdict(self.hardware) if self.hardware else None,
             "versions": self.versions,
@@ -181,6 +217,7 @@ class StageMetrics:
             "validation": SplitMetrics.from_dict(values["validation"]) if values.get("validation") else None,
             "train": kind.from_dict(train) if train else None,
             "robustness": Robustness(**values["robustness"]) if values.get("robustness") else None,
+            "without_leaks": WithoutLeaks.from_dict(values["without_leaks"]) if values.get("without_leaks") else None,
             "hardware": Hardware(**values["hardware"]) if values.get("hardware") else None,
         }
         return cls(**{**values, **named})

@@ -2,15 +2,16 @@
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel, set_seed
 
+from hf_cifar.audit.leaks import LeakFilter
 from hf_cifar.config.run_config import RunConfig
-from hf_cifar.data.content import MAX_IMAGES, image_hashes
+from hf_cifar.data.content import MAX_IMAGES, image_hashes, num_copies, warn_of_copies
 from hf_cifar.data.sources import Source, load_source
 from hf_cifar.data.splits import Splits, make_splits
 from hf_cifar.errors import InputError
@@ -58,6 +59,25 @@ class _Trained:
     details: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Data:
+    """What a run is trained and measured on.
+
+    Attributes:
+        source, splits: the dataset and its parts.
+        hashes: for each part, of the encoded images, uint64; None where there are too many.
+    """
+
+    source: Source
+    splits: Splits
+    hashes: dict[str, np.ndarray] | None
+
+    @property
+    def num_trained_on(self) -> int | None:
+        """Return how many test images are identical to training images; None where that is not known."""
+        return None if self.hashes is None else num_copies(self.hashes["test"], self.hashes["train"])
+
+
 def run_training(request: Request) -> StageResult:
     """Run the training stages that a request asks for, and return the last one's result.
 
@@ -75,8 +95,9 @@ def _run_stages(request: Request, run_folder: RunFolder) -> StageResult:
     # Arguments that do not fit are refused now, and not when the stages before them are done.
     makers = {"probe": probe_arguments, "finetune": finetune_arguments}
     arguments = {stage: makers[stage](config, run_folder.stage(stage)) for stage in config.stages}
+    leaks = LeakFilter.read(config.evaluation.exclude_leaks) if config.evaluation.exclude_leaks else None
     result: StageResult | None = None
-    data: tuple[Source, Splits] | None = None
+    data: _Data | None = None
     for stage in config.stages:
         metrics = run_folder.finished(stage) if config.resume else None
         if metrics is not None:
@@ -84,16 +105,18 @@ def _run_stages(request: Request, run_folder: RunFolder) -> StageResult:
         else:
             if data is None:
                 data = _load_data(config)
-                run_folder.refuse_other_data(data[1].parts())
+                run_folder.refuse_other_data(data.splits.parts())
+                if leaks is not None:
+                    leaks.refuse_other_data(data.splits.parts().values())
                 if "finetune" in arguments:
-                    refuse_long_warmup(arguments["finetune"], len(data[1].train))
-            metrics = _run_stage(stage, request, *data, run_folder, arguments[stage].device)
+                    refuse_long_warmup(arguments["finetune"], len(data.splits.train))
+            metrics = _run_stage(stage, request, data, leaks, run_folder, arguments[stage].device)
         result = StageResult(stage, run_folder.path, metrics, result)
     assert result is not None
     return result
 
 
-def _load_data(config: RunConfig) -> tuple[Source, Splits]:
+def _load_data(config: RunConfig) -> _Data:
     """Load and split the data, and say what it is."""
     source = load_source(config.data)
     splits = make_splits(source, config.data, config.seed)
@@ -104,25 +127,39 @@ def _load_data(config: RunConfig) -> tuple[Source, Splits]:
     for name, count in splits.num_corrupt.items():
         if count:
             say(f"warning: {count:,} unreadable images of {name} are left out")
-    return source, splits
+    parts = splits.parts()
+    few = sum(map(len, parts.values())) <= MAX_IMAGES
+    hashes = {name: image_hashes(images) for name, images in parts.items()} if few else None
+    if hashes is not None:
+        warn_of_copies(hashes)
+    return _Data(source, splits, hashes)
 
 
 def _run_stage(
-    stage: str, request: Request, source: Source, splits: Splits, run_folder: RunFolder, device: torch.device
+    stage: str,
+    request: Request,
+    data: _Data,
+    leaks: LeakFilter | None,
+    run_folder: RunFolder,
+    device: torch.device,
 ) -> StageMetrics:
     """Run one training stage, save its model and its results, and return its metrics."""
     started, memory = time.perf_counter(), PeakMemory(device)
     config = request.config
     set_seed(seed_of_32_bits(config.seed))
     folder = run_folder.stage(stage)
-    trained = (_probe if stage == "probe" else _finetune)(request, source, splits, run_folder, folder)
+    splits = data.splits
+    trained = (_probe if stage == "probe" else _finetune)(request, data, run_folder, folder)
     # The file says how long training took: what follows is measuring.
     seconds = time.perf_counter() - started
     splits.validation.refuse_test("the temperature")
     temperature = fit_temperature(trained.validation_logits, splits.validation.targets)
     # Kept with the model for whoever wants calibrated scores; nothing applies it unasked.
     trained.model.config.calibration_temperature = temperature
-    metrics = _metrics(stage, config, source, splits, trained, temperature, seconds, memory)
+    metrics = _metrics(stage, config, data, trained, temperature, seconds, memory)
+    if leaks is not None:
+        seen = [(images.name, images.index.tolist()) for images in (splits.train, splits.validation)]
+        metrics = replace(metrics, without_leaks=leaks.measure(splits.test, trained.test_logits, seen))
     if processes.is_main():
         save(trained.model, trained.processor, folder.model)
         folder.seal_model()
@@ -133,8 +170,8 @@ def _run_stage(
     return metrics
 
 
-def _probe(request: Request, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder) -> _Trained:
-    config = request.config
+def _probe(request: Request, data: _Data, run_folder: RunFolder, folder: StageFolder) -> _Trained:
+    config, source, splits = request.config, data.source, data.splits
     assert request.model is not None
     built = build_model(request.model, request.weights, config.model.image_size, source.label_names, config.seed)
     if built.probe_fault is not None:
@@ -146,7 +183,7 @@ def _probe(request: Request, source: Source, splits: Splits, run_folder: RunFold
     probe = Probe(config, built.model, processor, splits, folder)
     for line in (f"model: {describe_weights(built.origin)}", *built.remarks):
         say(line)
-    _claim(run_folder, source, splits, built.origin)
+    _claim(run_folder, data, built.origin)
     result = probe.run(config.resume)
     details = {
         "solver": config.probe.solver,
@@ -165,8 +202,8 @@ def _probe(request: Request, source: Source, splits: Splits, run_folder: RunFold
     return _Trained(built.model, processor, built.origin, built.base_model, *logits, details)
 
 
-def _finetune(request: Request, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder) -> _Trained:
-    config = request.config
+def _finetune(request: Request, data: _Data, run_folder: RunFolder, folder: StageFolder) -> _Trained:
+    config, source, splits = request.config, data.source, data.splits
     start = find_start(request, source.label_names)
     # A probe's processor is fitted already; what it was fitted to goes with its weights.
     own_probe = run_folder.stage("probe").metrics.is_file() and config.finetune.from_ is None
@@ -177,7 +214,7 @@ def _finetune(request: Request, source: Source, splits: Splits, run_folder: RunF
     say(f"fine-tuning starts from {describe_start(start.origin)}: {describe_weights(start.weights)}")
     warn_of_leak(request, splits)
     if "probe" not in config.stages:
-        _claim(run_folder, source, splits, start.weights)
+        _claim(run_folder, data, start.weights)
     if processes.is_main():
         augmentation_figure(folder.figures / "augmentation.png", finetune.training_images, source.label_names)
     result = finetune.run(config.resume)
@@ -200,19 +237,18 @@ def _finetune(request: Request, source: Source, splits: Splits, run_folder: RunF
     return _Trained(result.model, processor, start.weights, start.base_model, result.validation_logits, test, details)
 
 
-def _claim(run_folder: RunFolder, source: Source, splits: Splits, weights: WeightsOrigin) -> None:
+def _claim(run_folder: RunFolder, data: _Data, weights: WeightsOrigin) -> None:
     """Take the folder and describe the run in it, once nothing about the request can be wrong any more."""
     run_folder.claim()
-    parts = splits.parts()
+    parts = data.splits.parts()
     provenance = {
-        "dataset": source.name,
-        "dataset_revision": source.revision,
+        "dataset": data.source.name,
+        "dataset_revision": data.source.revision,
         "fingerprints": {name: images.fingerprint for name, images in parts.items()},
-        "splits": {name: origin.to_dict() for name, origin in splits.origin.items()},
+        "splits": {name: origin.to_dict() for name, origin in data.splits.origin.items()},
         "backbone": describe_weights(weights),
     }
-    few = sum(map(len, parts.values())) <= MAX_IMAGES
-    hashes = {name: np.sort(image_hashes(images)) for name, images in parts.items()} if few else None
+    hashes = None if data.hashes is None else {name: np.sort(values) for name, values in data.hashes.items()}
     run_folder.describe(provenance, parts, hashes)
 
 
@@ -228,13 +264,13 @@ def _augmentation(config: RunConfig, stage: str) -> Augmentation:
 def _metrics(
     stage: str,
     config: RunConfig,
-    source: Source,
-    splits: Splits,
+    data: _Data,
     trained: _Trained,
     temperature: float | None,
     seconds: float,
     memory: PeakMemory,
 ) -> StageMetrics:
+    source, splits = data.source, data.splits
     names, targets = source.label_names, splits.train.targets
     kind = ProbeSummary if stage == "probe" else FinetuneSummary
     train = kind(
@@ -265,6 +301,7 @@ def _metrics(
             train_per_class={name: int((targets == label).sum()) for label, name in enumerate(names)},
             num_corrupt=splits.num_corrupt,
             splits=splits.origin,
+            num_trained_on=data.num_trained_on,
         ),
         test=compute_metrics(trained.test_logits, splits.test.targets, names, temperature),
         validation=compute_metrics(trained.validation_logits, splits.validation.targets, names, temperature),
