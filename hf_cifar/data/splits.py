@@ -90,6 +90,8 @@ def _hold_out(images: LabeledImages, fraction: float, seed: int) -> tuple[Labele
     labels, first = images.targets, _first_twins(images)
     contradicted = first[labels != labels[first]]
     drawn = np.setdiff1d(np.unique(first), contradicted)
+    if not len(drawn):
+        return images, images.select(drawn)
     chosen = drawn[stratified_choice(labels[drawn], round(fraction * len(drawn)), seed, leave=1)]
     held = np.flatnonzero(np.isin(first, chosen))
     kept = np.setdiff1d(np.arange(len(images)), held)

@@ -76,6 +76,12 @@ def test_a_file_under_two_labels_is_for_training():
         assert {0, 1} <= set(make_splits(split, DataConfig(val_fraction=0.5), seed).train.index.tolist())
 
 
+def test_one_picture_under_two_labels_cannot_be_divided():
+    split = Source("made up", "folder", None, {"train": images("train", [0, 1] * 5, [0] * 10)}, ["a", "b"])
+    with pytest.raises(InputError, match="has no images: the dataset is too small to hold any out"):
+        make_splits(split, DataConfig(), 0)
+
+
 def test_published_validation_is_used_as_it_is():
     parts = make_splits(source(train=UNEVEN, validation=[0, 1], test=[2]), DataConfig(), seed=0)
     assert len(parts.train) == 150 and parts.validation.name == "validation" and parts.test.name == "test"
