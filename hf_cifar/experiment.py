@@ -20,6 +20,7 @@ from hf_cifar.utils.packages import require_train
 
 # Imported when they are used: each brings along what it needs, and no more.
 _RUNNERS = {
+    "audit": ("hf_cifar.stages.audit", "run_audit"),
     "evaluate": ("hf_cifar.stages.evaluate", "run_evaluation"),
     "predict": ("hf_cifar.stages.predict", "run_prediction"),
     "compare": ("hf_cifar.stages.compare", "run_comparison"),
@@ -109,6 +110,14 @@ class Experiment:
         _check_names(options)
         given = {name: _plain(value) for name, value in options.items()}
         return request_for(stage, given, self.options)
+
+    def audit(self, **options: Any) -> Any:
+        """Look for duplicates, leaks between splits and doubtful labels in the dataset."""
+        from hf_cifar.stages.preflight import check
+
+        request = self.request("audit", **options)
+        check(request)
+        return run_stage(request)
 
     def probe(self, **options: Any) -> "Step":
         """Train a head on the frozen backbone."""

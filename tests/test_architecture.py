@@ -21,10 +21,12 @@ ALLOWED = {
     "training": LOW | {"utils", "config", "run", "data", "models", "formats"},
     "evaluation": LOW | {"utils", "config", "run", "data", "models", "formats"},
     "inference": LOW | {"utils", "config", "run", "data", "models", "formats"},
+    # Its page has the style of the report, and its intervals are those of the metrics.
+    "audit": LOW | {"utils", "config", "run", "data", "evaluation"},
     # The card shows the figures' names and captions, which evaluation/figures/registry.py lists.
     "hub": LOW | {"utils", "config", "run", "data", "models", "formats", "evaluation"},
     "stages": LOW
-    | {"utils", "config", "run", "data", "models", "formats", "training", "evaluation", "inference", "hub"},
+    | {"utils", "config", "run", "data", "models", "formats", "training", "evaluation", "inference", "hub", "audit"},
     "experiment": LOW | {"utils", "config", "run", "stages", "inference"},
     "cli": LOW | {"utils", "config", "run", "stages", "experiment"},
     "__init__": LOW | {"config", "run", "models", "training", "inference", "stages", "experiment"},

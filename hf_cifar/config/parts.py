@@ -15,6 +15,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "probe": ("probe",),
     "finetune": ("finetune",),
     "lpft": ("probe", "finetune"),
+    "audit": (),
     "evaluate": (),
     "predict": (),
     "compare": (),
@@ -26,6 +27,7 @@ FINETUNING_STAGES = ("finetune", "lpft")
 EXPORTING_STAGES = ("export", "push")
 # What predicts: torch, or a form that the model was exported in (formats/variants.py).
 BACKENDS = ("torch", "onnx", "onnx-q8", "onnx-fp16", "openvino")
+MEASURING_STAGES = (*TRAINING_STAGES, "evaluate")
 SPLITS = ("train", "validation", "test", "all")
 SCHEDULES = (
     "step",
@@ -63,6 +65,7 @@ class DataConfig:
         0.1,
         "fraction of train held out for validation where the dataset has no validation split; stratified, seeded",
         range=Range(0, 1, open_low=True, open_high=True, hint="such as 0.1"),
+        stages=MEASURING_STAGES,
     )
     split_seed: int | None = option(
         None,
@@ -83,7 +86,9 @@ class DataConfig:
         metavar="auto|off|SIZE",
         stages=TRAINING_STAGES,
     )
-    skip_corrupt: bool = option(False, "leave out unreadable images, and count them in metrics.json")
+    skip_corrupt: bool = option(
+        False, "leave out unreadable images, and count them in metrics.json", stages=MEASURING_STAGES
+    )
 
     def __post_init__(self) -> None:
         bytes_of(self.image_cache)
@@ -115,6 +120,7 @@ class ModelConfig:
         "backbone",
         "mean and standard deviation: those that the backbone was pretrained with, or the dataset's own",
         choices=("backbone", "dataset"),
+        stages=TRAINING_STAGES,
     )
 
 
@@ -210,12 +216,14 @@ class ProbeConfig:
         "folder of the cached features, or an address such as s3://BUCKET/FOLDER that machines share (what fsspec "
         "opens), with the default folder as working copy; default: $HF_CIFAR_CACHE, or hf_cifar in the user's cache",
         metavar="DIR|URL",
+        stages=("probe", "lpft", "audit"),
     )
     feature_backend: str = option(
         "auto",
         "torch; onnx: ONNX Runtime on the CPU (pip install 'hf_cifar[onnx]'); auto: onnx where it is installed, the "
         "pass is long and a first batch is faster, else torch; the features agree to 1e-5",
         choices=("auto", "torch", "onnx"),
+        stages=("probe", "lpft", "audit"),
     )
     feature_dtype: str = option(
         "float32",
@@ -345,6 +353,31 @@ class EvaluationConfig:
         stages=("evaluate",),
     )
     robustness: bool = option(False, "measure on corrupted images too: 11 corruptions at 5 severities")
+    exclude_leaks: str | None = option(
+        None,
+        "measure a second accuracy without the images that have a twin, exact or near, among the images that the model "
+        "was trained or chosen on, as an audit of the same data lists them: its run, its folder, or its audit.json",
+        metavar="AUDIT",
+    )
+
+
+@dataclass
+class AuditConfig:
+    """From when on two images are called near-duplicates, and how labels are doubted."""
+
+    near_cosine: float = option(
+        0.7,
+        "least cosine of the whitened features of two near-duplicates; pairs must pass both thresholds",
+        range=Range(0, 1, open_low=True),
+    )
+    near_hash: int = option(
+        36, "most bits, of 128, in which the perceptual hashes of two near-duplicates differ", range=between(0, 128)
+    )
+    folds: int = option(
+        5,
+        "parts that the images are divided into: a probe on the others doubts the labels of one",
+        range=between(2, 20),
+    )
 
 
 @dataclass

@@ -13,8 +13,10 @@ from hf_cifar.config.layers import lay_over
 from hf_cifar.config.parts import (
     EXPORTING_STAGES,
     FINETUNING_STAGES,
+    MEASURING_STAGES,
     STAGES,
     TRAINING_STAGES,
+    AuditConfig,
     AugmentationConfig,
     ComparisonConfig,
     DataConfig,
@@ -32,7 +34,7 @@ from hf_cifar.errors import InputError
 
 MAX_SEED = 2**64 - 1
 # What belongs to one call and not to the run: `run.yaml` leaves it out.
-OF_ONE_CALL = ("checkpoint", "resume", "overwrite", "prediction", "comparison", "export", "hub")
+OF_ONE_CALL = ("checkpoint", "resume", "overwrite", "audit", "prediction", "comparison", "export", "hub")
 
 
 @dataclass
@@ -42,6 +44,7 @@ class RunConfig:
     stage: str = option(
         "probe",
         "probe: train a head on the frozen backbone; finetune: train the backbone too; lpft: probe, then finetune; "
+        "audit: duplicates, leaks between splits and doubtful labels of a dataset; "
         "evaluate: measure a model on a split; predict: classify images; compare: runs side by side; "
         "export: a checked folder that opens anywhere; push: that folder to the Hub",
         choices=tuple(STAGES),
@@ -68,7 +71,7 @@ class RunConfig:
         0,
         "seed of the splits, the order of the images and every random draw",
         range=Range(0, MAX_SEED),
-        stages=(*TRAINING_STAGES, "evaluate", *EXPORTING_STAGES),
+        stages=(*MEASURING_STAGES, "audit", *EXPORTING_STAGES),
     )
     seeds: list[int] = option(
         [],
@@ -85,15 +88,16 @@ class RunConfig:
     overwrite: bool = option(
         False,
         "replace what --output-dir, or --output, holds",
-        stages=(*TRAINING_STAGES, "evaluate", "predict", "compare"),
+        stages=(*MEASURING_STAGES, "audit", "predict", "compare"),
     )
-    data: DataConfig = part(DataConfig, (*TRAINING_STAGES, "evaluate", *EXPORTING_STAGES))
-    model: ModelConfig = part(ModelConfig, TRAINING_STAGES)
+    data: DataConfig = part(DataConfig, (*MEASURING_STAGES, "audit", *EXPORTING_STAGES))
+    model: ModelConfig = part(ModelConfig, (*TRAINING_STAGES, "audit"))
     augmentation: AugmentationConfig = part(AugmentationConfig, TRAINING_STAGES)
     imbalance: ImbalanceConfig = part(ImbalanceConfig, TRAINING_STAGES)
     probe: ProbeConfig = part(ProbeConfig, ("probe", "lpft"))
     finetune: FinetuneConfig = part(FinetuneConfig, FINETUNING_STAGES)
-    evaluation: EvaluationConfig = part(EvaluationConfig, (*TRAINING_STAGES, "evaluate"))
+    evaluation: EvaluationConfig = part(EvaluationConfig, MEASURING_STAGES)
+    audit: AuditConfig = part(AuditConfig, ("audit",))
     prediction: PredictionConfig = part(PredictionConfig, ("predict",))
     comparison: ComparisonConfig = part(ComparisonConfig, ("compare",))
     export: ExportConfig = part(ExportConfig, EXPORTING_STAGES)

@@ -30,6 +30,7 @@ SHARED_TRAINING_ARGUMENTS = (
 # What does something in a stage that trains nothing.
 COMPUTE_ARGUMENTS: dict[str, tuple[str, ...]] = {
     **{stage: () for stage, trained in STAGES.items() if not trained},
+    "audit": ("use_cpu", "dataloader_num_workers"),
     "evaluate": ("use_cpu", "dataloader_num_workers"),
     "predict": ("use_cpu",),
     "compare": ("use_cpu",),

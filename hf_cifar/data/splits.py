@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hf_cifar.config.parts import DataConfig
+from hf_cifar.data.content import MAX_IMAGES, image_hashes
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import Source
+from hf_cifar.data.twins import first_twins
 from hf_cifar.errors import InputError
 from hf_cifar.run.origins import SplitKind, SplitOrigin
+from hf_cifar.utils.progress import say
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0
@@ -79,9 +82,27 @@ def make_splits(source: Source, config: DataConfig, seed: int) -> Splits:
 
 
 def _hold_out(images: LabeledImages, fraction: float, seed: int) -> tuple[LabeledImages, LabeledImages]:
-    held = stratified_choice(images.targets, round(fraction * len(images)), seed, leave=1)
+    """Divide images into those that stay and a stratified part that is held out, with identical files on one side.
+
+    One of each group of twins is drawn for all of them. Twins whose labels contradict each other stay: nothing can be
+    measured on them.
+    """
+    labels, first = images.targets, _first_twins(images)
+    contradicted = first[labels != labels[first]]
+    drawn = np.setdiff1d(np.unique(first), contradicted)
+    if not len(drawn):
+        return images, images.select(drawn)
+    chosen = drawn[stratified_choice(labels[drawn], round(fraction * len(drawn)), seed, leave=1)]
+    held = np.flatnonzero(np.isin(first, chosen))
     kept = np.setdiff1d(np.arange(len(images)), held)
     return images.select(kept), images.select(held)
+
+
+def _first_twins(images: LabeledImages) -> np.ndarray:
+    if len(images) > MAX_IMAGES:
+        say(f"{images.name}: identical files are not looked for among {len(images):,} images; --stage audit does")
+        return np.arange(len(images))
+    return first_twins(image_hashes(images))
 
 
 def without_corrupt(images: LabeledImages) -> tuple[LabeledImages, int]:

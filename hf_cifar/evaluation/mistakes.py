@@ -45,6 +45,11 @@ def suspected_label_errors(logits: np.ndarray, labels: np.ndarray) -> np.ndarray
     Returns:
         int64 [m]: positions, the most suspicious first: by how much less probable the label is than the other class.
     """
+    return doubted_labels(logits, labels)[0]
+
+
+def doubted_labels(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `suspected_label_errors` does, and for each the class that claims the image, int64 [m] both."""
     probabilities = np.exp(log_probabilities(logits))
     rows = np.arange(len(labels))
     own = probabilities[rows, labels]
@@ -55,7 +60,8 @@ def suspected_label_errors(logits: np.ndarray, labels: np.ndarray) -> np.ndarray
     best = claimed.argmax(axis=1)
     suspected = np.flatnonzero((claimed[rows, best] >= 0) & (best != labels))
     margin = own[suspected] - probabilities[suspected, best[suspected]]
-    return suspected[np.argsort(margin, kind="stable")]
+    order = np.argsort(margin, kind="stable")
+    return suspected[order], best[suspected][order]
 
 
 def mistakes(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -107,6 +107,8 @@ def resolve(given: Layer, file: Layer | None = None) -> Request:
     _refuse_idle(given, stage)
     if STAGES[stage]:
         return _training_request(layers, stage, base, recipe)
+    if stage == "audit":
+        return _audit_request(layers)
     return _request_of_trained(layers, stage)
 
 
@@ -205,6 +207,15 @@ def _start_of(asked: Layer, stage: str, folder: Path, adds: bool) -> tuple[Start
         named = DEFAULT_WEIGHTS
     weights = locate_weights(_text("weights", named)) if named is not None else None
     return StartKind.PRETRAINED, model, weights
+
+
+def _audit_request(layers: list[Layer]) -> Request:
+    """Resolve an audit, which takes a dataset and a pretrained model."""
+    asked = _merged([distributed(_compute_only(layers[0], "audit"), "audit"), distributed(layers[1], "audit")])
+    folder = _output_folder(asked, "audit")
+    _, model, weights = _start_of(asked, "audit", folder, adds=False)
+    config = RunConfig.from_dict(asked | {"stage": "audit", "output_dir": str(folder)})
+    return Request(config, model=model, weights=weights, dataset=locate_dataset(config.data.dataset))
 
 
 def _request_of_trained(layers: list[Layer], stage: str) -> Request:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
+from hf_cifar.run.wording import describe_without_leaks
 from hf_cifar.utils.formatting import data_uri, error, interval, percent
 
 
@@ -70,6 +71,9 @@ class StageResult:
         values |= {"f1_macro": metrics.test.f1_macro, "ece": metrics.test.ece, "num_test": metrics.test.num_examples}
         if metrics.dataset.num_trained_on is not None:
             values["num_trained_on"] = metrics.dataset.num_trained_on
+        if metrics.without_leaks is not None:
+            values["accuracy_without_leaks"] = metrics.without_leaks.accuracy
+            values["num_leaks"] = metrics.without_leaks.num_left_out
         if metrics.validation is not None:
             values["validation_accuracy"] = metrics.validation.accuracy
             values["validation_balanced_accuracy"] = metrics.validation.balanced_accuracy
@@ -97,6 +101,8 @@ class StageResult:
             line += f", validation accuracy {percent(validation.accuracy, validation.num_examples)}"
             if validation.is_imbalanced:
                 line += f" (balanced {percent(validation.balanced_accuracy, validation.num_examples)})"
+        if metrics.without_leaks is not None:
+            line += f", {describe_without_leaks(metrics.without_leaks)}"
         if metrics.robustness is not None:
             line += f", on corrupted images {percent(metrics.robustness.mean_corruption_accuracy)}"
         return line

@@ -16,7 +16,14 @@ from hf_cifar.run.environment import versions
 from hf_cifar.run.lock import HOLDER_FILE, LOCK_FILE, locked, refuse_if_locked
 from hf_cifar.run.recorded_run import OPTIONS_CHECKSUM, SPLITS_CHECKSUM, RecordedRun, checksum_of_options
 from hf_cifar.run.resolve import TRAINED, Request
-from hf_cifar.run.stage_folder import IMAGE_HASHES_FILE, RUN_FILE, SEEDS_FILE, SPLITS_FILE, StageFolder
+from hf_cifar.run.stage_folder import (
+    AUDIT_FOLDER,
+    IMAGE_HASHES_FILE,
+    RUN_FILE,
+    SEEDS_FILE,
+    SPLITS_FILE,
+    StageFolder,
+)
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.utils import processes
 from hf_cifar.utils.checksums import sha256_of
@@ -178,7 +185,7 @@ class RunFolder:
         if not self.path.exists():
             return False
         kept = ("probe",) if self.request.adds_to_probe else ()
-        ours = (*DESCRIPTION, LOCK_FILE, HOLDER_FILE, *self.config.stages, *kept)
+        ours = (*DESCRIPTION, LOCK_FILE, HOLDER_FILE, AUDIT_FOLDER, *self.config.stages, *kept)
         others = any(item.name not in ours for item in self.path.iterdir())
         stages = [self.path / name for name in self.config.stages if name not in kept]
         return others or any(item.is_file() for stage in stages for item in stage.rglob("*"))

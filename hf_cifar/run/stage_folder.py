@@ -9,6 +9,7 @@ from hf_cifar.utils.checksums import find_damage, write_checksums
 
 METRICS_FILE = "metrics.json"
 CHECKSUMS_FILE = "checksums.json"  # of the saved model
+AUDIT_FOLDER = "audit"  # of the run's dataset
 EXAMPLES_FILE = "examples.json"  # in the folder of the examples
 # In the folder of the run, above those of its stages.
 RUN_FILE = "run.yaml"

@@ -100,6 +100,39 @@ class SetCoverage:
 
 
 @dataclass(frozen=True)
+class WithoutLeaks:
+    """Accuracy on the measured images that have no twin among the images that the model was trained or chosen on.
+
+    Attributes:
+        num_examples: images that are left.
+        num_exact, num_near: images that were left out: with an identical twin, with a near-duplicate only.
+        accuracy: with `accuracy_ci95`, its Wilson interval.
+        near_cosine, near_hash: the thresholds of near-duplicates in the audit that lists the twins.
+        audited_with: the model whose features that audit used, in words.
+    """
+
+    num_examples: int
+    num_exact: int
+    num_near: int
+    accuracy: float
+    accuracy_ci95: tuple[float, float]
+    near_cosine: float
+    near_hash: int
+    audited_with: str
+
+    @property
+    def num_left_out(self) -> int:
+        """Return how many images were left out."""
+        return self.num_exact + self.num_near
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "WithoutLeaks":
+        """Build it from plain values."""
+        low, high = values["accuracy_ci95"]
+        return cls(**{**values, "accuracy_ci95": (low, high)})
+
+
+@dataclass(frozen=True)
 class Hardware:
     """What a stage ran on.
 
@@ -133,6 +166,7 @@ class StageMetrics:
         formats: of an export, the other forms of the model that were asked for.
         head_divided_by: of an export, the temperature that its head was divided by: scores are calibrated.
         prediction_sets: of the model, measured on the split under `test`; None where the model has none.
+        without_leaks: accuracy without images that have a twin in training, where asked for.
         split: the name of the split under `test`.
         model_dir: of an evaluation, the folder or Hub id of the model.
         temperature_origin: of an evaluation, where the temperature comes from.
@@ -155,6 +189,7 @@ class StageMetrics:
     formats: FormatMetrics | None = None
     head_divided_by: float | None = None
     prediction_sets: list[SetCoverage] | None = None
+    without_leaks: WithoutLeaks | None = None
     split: str = "test"
     model_dir: str | None = None
     temperature_origin: str | None = None
@@ -187,6 +222,7 @@ class StageMetrics:
             "formats": self.formats.to_dict() if self.formats else None,
             "head_divided_by": self.head_divided_by,
             "prediction_sets": [asdict(item) for item in self.prediction_sets] if self.prediction_sets else None,
+            "without_leaks": asdict(self.without_leaks) if self.without_leaks else None,
             "seconds": self.seconds,
             "hardware": asdict(self.hardware) if self.hardware else None,
             "versions": self.versions,
@@ -215,6 +251,7 @@ class StageMetrics:
             "seeds": SeedSummary.from_dict(values["seeds"]) if values.get("seeds") else None,
             "formats": FormatMetrics.from_dict(values["formats"]) if values.get("formats") else None,
             "prediction_sets": [SetCoverage(**item) for item in values.get("prediction_sets") or ()] or None,
+            "without_leaks": WithoutLeaks.from_dict(values["without_leaks"]) if values.get("without_leaks") else None,
             "hardware": Hardware(**values["hardware"]) if values.get("hardware") else None,
         }
         return cls(**{**values, **named})

@@ -1,6 +1,8 @@
 """Put origins into words, the same ones on screen, in the report and in the card."""
 
 from hf_cifar.run.origins import SplitKind, SplitOrigin, StartKind, StartOrigin, WeightsKind, WeightsOrigin
+from hf_cifar.run.stage_metrics import WithoutLeaks
+from hf_cifar.utils.formatting import interval, percent
 
 
 def describe_weights(origin: WeightsOrigin) -> str:
@@ -41,3 +43,12 @@ def describe_split(origin: SplitOrigin) -> str:
     if origin.limit is not None:
         words += f"; {origin.limit:,} of its images, stratified, seed {origin.limit_seed}"
     return words
+
+
+def describe_without_leaks(part: WithoutLeaks) -> str:
+    """Return the accuracy without images that have a twin in training: `61.90% without 99 images …`."""
+    images = f"{part.num_left_out:,} image{'' if part.num_left_out == 1 else 's'}"
+    return (
+        f"{percent(part.accuracy, part.num_examples)} (95% CI {interval(part.accuracy_ci95, part.num_examples)}) "
+        f"without {images} that training has twins of ({part.num_exact:,} identical, {part.num_near:,} near-duplicates)"
+    )

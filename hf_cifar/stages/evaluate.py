@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel
 
-from hf_cifar.data.evaluation_split import EvaluationSplit, evaluation_split
+from hf_cifar.audit.leaks import LeakFilter
+from hf_cifar.data.evaluation_split import EvaluationSplit, evaluation_split, is_own_data
 from hf_cifar.data.label_names import match_labels
 from hf_cifar.data.sources import Source, load_source
 from hf_cifar.errors import InputError
@@ -49,6 +50,7 @@ def run_evaluation(request: Request) -> StageResult:
     started = time.perf_counter()
     source = load_source(config.data, for_training=False)
     split = evaluation_split(source, config.data, config.split_seed, config.evaluation.split, request.trained_by)
+    leaks = _leaks(request, source, split)
     model, processor = load_checkpoint(location, use_cpu=config.use_cpu)
     names = label_names(model)
     classes = match_labels(source.label_names, names)
@@ -73,6 +75,7 @@ def run_evaluation(request: Request) -> StageResult:
         test=compute_metrics(logits, images.targets, names, temperature),
         robustness=robustness,
         prediction_sets=sets.measure(logits, images.targets, _stored_temperature(model)) if sets else None,
+        without_leaks=leaks.measure(images, logits, _seen(request, source, split)) if leaks is not None else None,
         seconds=seconds,
         hardware=hardware(model.device),
         versions=versions(),
@@ -85,6 +88,38 @@ def run_evaluation(request: Request) -> StageResult:
     say(result.headline())
     say(f"report: {folder.report}")
     return result
+
+
+def _leaks(request: Request, source: Source, split: EvaluationSplit) -> LeakFilter | None:
+    """Return the twins that are to be left out, once nothing about that can be wrong."""
+    place = request.config.evaluation.exclude_leaks
+    if place is None:
+        return None
+    run = request.trained_by
+    if split.name not in ("validation", "test"):
+        raise InputError(f"--exclude-leaks is for the validation or test split, not for --split {split.name}")
+    if run is not None and not is_own_data(source, run):
+        raise InputError(
+            "--exclude-leaks: the model was trained on other data than this dataset, and an audit lists the twins of "
+            "one: leave the option out"
+        )
+    if run is None and "train" not in source.splits:
+        raise InputError("--exclude-leaks: the dataset has no train split that images could have twins in")
+    leaks = LeakFilter.read(place)
+    used = {split.images.name, *(name for name, _ in _seen(request, source, split))}
+    leaks.refuse_other_data(source.splits[name] for name in used)
+    return leaks
+
+
+def _seen(request: Request, source: Source, split: EvaluationSplit) -> list[tuple[str, list[int]]]:
+    """Return the images that the model was trained or chosen on: its run's, or the dataset's train split."""
+    run = request.trained_by
+    if run is None:
+        rows = range(len(source.splits["train"].labels))
+        measured = set(split.images.index.tolist()) if split.images.name == "train" else set()
+        return [("train", [row for row in rows if row not in measured])]
+    parts = {name: part for name, part in run.splits.items() if name in ("train", "validation") and name != split.name}
+    return [(part.split, part.rows) for part in parts.values()]
 
 
 def _describe(split: EvaluationSplit) -> str:

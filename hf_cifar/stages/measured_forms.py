@@ -87,7 +87,7 @@ class _Measuring:
         config = request.config
         self.source = load_source(config.data, for_training=False)
         classes = match_labels(self.source.label_names, label_names(model))
-        self.split = evaluation_split(self.source, config.data, config.seed, None, request.trained_by)
+        self.split = evaluation_split(self.source, config.data, config.split_seed, None, request.trained_by)
         self.labels = classes[self.split.images.targets]
 
     def run(self, folder: Path) -> FormatMetrics:
@@ -130,7 +130,7 @@ class _Measuring:
         config = self.request.config
         try:
             images = evaluation_split(
-                self.source, config.data, config.seed, "validation", self.request.trained_by
+                self.source, config.data, config.split_seed, "validation", self.request.trained_by
             ).images
         except InputError:
             return None

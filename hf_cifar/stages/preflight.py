@@ -28,9 +28,9 @@ def check(request: Request) -> None:
         require_train(f"--stage {config.stage}")
     elif config.prediction.backend == "torch":
         require_train("--stage predict --backend torch")
-    if config.stages:
+    if config.stages or config.stage == "audit":
         refuse_unwritable("--output-dir", config.folder)
-        if "probe" in config.stages and config.probe.feature_cache is not None:
+        if (config.stage == "audit" or "probe" in config.stages) and config.probe.feature_cache is not None:
             _check_feature_cache(config.probe.feature_cache)
     if config.stages and config.hub.push_to_hub:
         # Before hours of training, not after; the push stage asks for itself.
@@ -45,7 +45,8 @@ def check(request: Request) -> None:
         for kind, name, revision in on_hub:
             if not hub_cached(kind, name, revision):
                 full = name if revision is None else f"{name}@{revision}"
-                ways = ALTERNATIVES if config.stages or kind == "dataset" else "use a saved folder (--checkpoint DIR)"
+                replaced = config.stages or config.stage == "audit" or kind == "dataset"
+                ways = ALTERNATIVES if replaced else "use a saved folder (--checkpoint DIR)"
                 raise InputError(f"cannot reach the Hugging Face Hub, and {kind} {full} is not cached: {ways}")
         go_offline()
     _check_torchvision(request)

@@ -27,7 +27,9 @@ from hf_cifar.run.seed_summary import SeedSummary, Soup
 from hf_cifar.run.stage_folder import SEEDS_FILE, StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.run.train_summary import Chosen, FinetuneSummary
-from hf_cifar.stages.train import Data, Trained, claim, load_data, measure_and_save, run_training
+from hf_cifar.stages.train import claim, run_training
+from hf_cifar.stages.trained_model import TrainedModel, measure_and_save
+from hf_cifar.stages.training_data import TrainingData, load_training_data
 from hf_cifar.training.finetune.snapshot import Weights
 from hf_cifar.training.finetune.soup import GreedySoup, greedy_soup
 from hf_cifar.training.selection import GREATER_IS_BETTER, score
@@ -87,9 +89,9 @@ def seed_request(request: Request, seed: int) -> Request:
 
 
 def _run(request: Request, folder: RunFolder) -> SeedsResult:
-    config, data = request.config, load_data(request.config)
-    folder.refuse_other_data(data[1].parts())
-    claim(folder, *data, None)
+    config, data = request.config, load_training_data(request.config)
+    folder.refuse_other_data(data.splits.parts())
+    claim(folder, data, None)
     results = []
     for number, seed in enumerate(config.seeds, start=1):
         say(f"seed {seed}, {number} of {len(config.seeds)}")
@@ -176,9 +178,11 @@ def _copy(source: StageFolder, target: StageFolder, metrics: StageMetrics) -> No
     processes.wait_for_all()
 
 
-def _soup(request: Request, data: Data, results: Sequence[StageResult], best: StageResult) -> tuple[Soup, GreedySoup]:
+def _soup(
+    request: Request, data: TrainingData, results: Sequence[StageResult], best: StageResult
+) -> tuple[Soup, GreedySoup]:
     """Average the weights of the seeds as long as validation does not fall."""
-    metric, validation = request.config.finetune.selection_metric, data[1].validation
+    metric, validation = request.config.finetune.selection_metric, data.splits.validation
     validation.refuse_test("the soup")
     model, processor = load_checkpoint(locate_checkpoint(str(best.model_dir)), use_cpu=request.config.use_cpu)
 
@@ -193,7 +197,7 @@ def _soup(request: Request, data: Data, results: Sequence[StageResult], best: St
 
 def _save_soup(
     request: Request,
-    data: Data,
+    data: TrainingData,
     results: Sequence[StageResult],
     best: StageResult,
     soup: tuple[Soup, GreedySoup],
@@ -201,7 +205,7 @@ def _save_soup(
     folder: StageFolder,
 ) -> StageMetrics:
     """Measure the averaged weights on test, once, and save them as a model of their own."""
-    started, (_, splits) = time.perf_counter(), data
+    started, splits = time.perf_counter(), data.splits
     model, processor = load_checkpoint(locate_checkpoint(str(best.model_dir)), use_cpu=request.config.use_cpu)
     memory = PeakMemory(model.device)
     put_weights(model, soup[1].weights)
@@ -221,5 +225,5 @@ def _save_soup(
         folder.path.mkdir(parents=True)
     processes.wait_for_all()
     config = seed_request(request, best.metrics.seed).config
-    made = Trained(model, processor, weights, best.metrics.base_model, logits[0], logits[1], details)
+    made = TrainedModel(model, processor, weights, best.metrics.base_model, logits[0], logits[1], details)
     return measure_and_save("finetune", config, data, made, folder, seconds, memory, seeds)

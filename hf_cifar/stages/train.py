@@ -2,41 +2,30 @@
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, set_seed
+from transformers import set_seed
 
 from hf_cifar.config.run_config import RunConfig
-from hf_cifar.data.content import MAX_IMAGES, image_hashes
-from hf_cifar.data.sources import Source, load_source
-from hf_cifar.data.splits import Splits, make_splits
 from hf_cifar.errors import InputError
-from hf_cifar.evaluation.artifacts import save_artifacts
-from hf_cifar.evaluation.calibration import fit_temperature
-from hf_cifar.evaluation.compute_metrics import compute_metrics
 from hf_cifar.evaluation.figures.augmentation import augmentation_figure
-from hf_cifar.evaluation.robustness import measure_robustness
 from hf_cifar.evaluation.validation_metrics import validation_metrics
 from hf_cifar.models.anatomy import find_layers
 from hf_cifar.models.build import build_model
-from hf_cifar.models.calibrate import remember_temperature
-from hf_cifar.models.native import save, to_native
+from hf_cifar.models.native import to_native
 from hf_cifar.models.predict import predict_logits
-from hf_cifar.run.environment import hardware, versions
 from hf_cifar.run.origins import WeightsOrigin
-from hf_cifar.run.prediction_sets import PredictionSets
 from hf_cifar.run.resolve import Request
 from hf_cifar.run.result import StageResult
 from hf_cifar.run.run_folder import RunFolder
-from hf_cifar.run.seed_summary import SeedSummary
 from hf_cifar.run.stage_folder import StageFolder
-from hf_cifar.run.stage_metrics import DatasetInfo, StageMetrics
-from hf_cifar.run.train_summary import Augmentation, FinetuneSummary, ProbeSummary
-from hf_cifar.run.wording import describe_split, describe_start, describe_weights
+from hf_cifar.run.stage_metrics import StageMetrics
+from hf_cifar.run.train_summary import Augmentation
+from hf_cifar.run.wording import describe_start, describe_weights
 from hf_cifar.stages.preprocessing import fitted_processor
+from hf_cifar.stages.trained_model import TrainedModel, measure_and_save
+from hf_cifar.stages.training_data import TrainingData, load_training_data
 from hf_cifar.training.finetune.arguments import finetune_arguments, refuse_long_warmup
 from hf_cifar.training.finetune.finetune import Finetune
 from hf_cifar.training.finetune.starting_point import find_start, warn_of_leak
@@ -49,23 +38,7 @@ from hf_cifar.utils.progress import say
 from hf_cifar.utils.random_state import seed_of_32_bits
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A trained model with its predictions, to be measured and saved."""
-
-    model: PreTrainedModel
-    processor: Any
-    weights: WeightsOrigin
-    base_model: str | None
-    validation_logits: np.ndarray
-    test_logits: np.ndarray
-    details: dict[str, Any]
-
-
-Data = tuple[Source, Splits]
-
-
-def run_training(request: Request, data: Data | None = None) -> StageResult:
+def run_training(request: Request, data: TrainingData | None = None) -> StageResult:
     """Run the training stages that a request asks for, and return the last one's result.
 
     Args:
@@ -81,7 +54,7 @@ def run_training(request: Request, data: Data | None = None) -> StageResult:
         return _run_stages(request, RunFolder(request, stack), data)
 
 
-def _run_stages(request: Request, run_folder: RunFolder, data: Data | None) -> StageResult:
+def _run_stages(request: Request, run_folder: RunFolder, data: TrainingData | None) -> StageResult:
     config = request.config
     # Arguments that do not fit are refused now, and not when the stages before them are done.
     makers = {"probe": probe_arguments, "finetune": finetune_arguments}
@@ -93,92 +66,37 @@ def _run_stages(request: Request, run_folder: RunFolder, data: Data | None) -> S
         if metrics is not None:
             say(f"{stage} in {run_folder.path} is finished already")
         else:
-            data = data or load_data(config)
+            data = data or load_training_data(config)
             if not checked:
-                run_folder.refuse_other_data(data[1].parts())
+                run_folder.refuse_other_data(data.splits.parts())
                 if "finetune" in arguments:
-                    refuse_long_warmup(arguments["finetune"], len(data[1].train))
+                    refuse_long_warmup(arguments["finetune"], len(data.splits.train))
                 checked = True
-            metrics = _run_stage(stage, request, *data, run_folder, arguments[stage].device)
+            metrics = _run_stage(stage, request, data, run_folder, arguments[stage].device)
         result = StageResult(stage, run_folder.path, metrics, result)
     assert result is not None
     return result
 
 
-def load_data(config: RunConfig) -> Data:
-    """Load and split the data, and say what it is."""
-    source = load_source(config.data)
-    splits = make_splits(source, config.data, config.split_seed)
-    sizes = ", ".join(
-        f"{name} {len(images):,} ({describe_split(splits.origin[name])})" for name, images in splits.parts().items()
-    )
-    say(f"data: {source.name}, {len(source.label_names)} classes; {sizes}")
-    for name, count in splits.num_corrupt.items():
-        if count:
-            say(f"warning: {count:,} unreadable images of {name} are left out")
-    return source, splits
-
-
 def _run_stage(
-    stage: str, request: Request, source: Source, splits: Splits, run_folder: RunFolder, device: torch.device
+    stage: str, request: Request, data: TrainingData, run_folder: RunFolder, device: torch.device
 ) -> StageMetrics:
     """Run one training stage, save its model and its results, and return its metrics."""
     started, memory = time.perf_counter(), PeakMemory(device)
     config = request.config
     set_seed(seed_of_32_bits(config.seed))
     folder = run_folder.stage(stage)
-    trained = (_probe if stage == "probe" else _finetune)(request, source, splits, run_folder, folder)
+    trained = (_probe if stage == "probe" else _finetune)(request, data, run_folder, folder)
     # The file says how long training took: what follows is measuring.
     seconds = time.perf_counter() - started
-    metrics = measure_and_save(stage, config, (source, splits), trained, folder, seconds, memory)
+    metrics = measure_and_save(stage, config, data, trained, folder, seconds, memory)
     say(StageResult(stage, run_folder.path, metrics).headline())
     say(f"model: {folder.model}; report: {folder.report}")
     return metrics
 
 
-def measure_and_save(
-    stage: str,
-    config: RunConfig,
-    data: Data,
-    trained: Trained,
-    folder: StageFolder,
-    seconds: float,
-    memory: PeakMemory,
-    seeds: SeedSummary | None = None,
-) -> StageMetrics:
-    """Measure a trained model, save it with everything that a stage leaves, and return its metrics.
-
-    Args:
-        stage: probe or finetune.
-        config: of the run.
-        data: of the run.
-        trained: the model with its predictions.
-        folder: of the stage.
-        seconds: that training took.
-        memory: watched since it began.
-        seeds: what several seeds came to, where the model was made from them.
-    """
-    source, splits = data
-    splits.validation.refuse_test("the temperature")
-    temperature = fit_temperature(trained.validation_logits, splits.validation.targets)
-    remember_temperature(trained.model.config, temperature)
-    sets = PredictionSets.calibrate(trained.validation_logits, splits.validation.targets, temperature)
-    metrics = replace(
-        _metrics(stage, config, source, splits, trained, temperature, seconds, memory),
-        seeds=seeds,
-        prediction_sets=sets.measure(trained.test_logits, splits.test.targets, temperature),
-    )
-    if processes.is_main():
-        save(trained.model, trained.processor, folder.model)
-        sets.write(folder.model)
-        folder.seal_model()
-        save_artifacts(folder, metrics, trained.test_logits, splits.test, trained.model, trained.processor)
-    processes.wait_for_all()
-    return metrics
-
-
-def _probe(request: Request, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder) -> Trained:
-    config = request.config
+def _probe(request: Request, data: TrainingData, run_folder: RunFolder, folder: StageFolder) -> TrainedModel:
+    config, source, splits = request.config, data.source, data.splits
     assert request.model is not None
     built = build_model(request.model, request.weights, config.model.image_size, source.label_names, config.seed)
     if built.probe_fault is not None:
@@ -190,7 +108,7 @@ def _probe(request: Request, source: Source, splits: Splits, run_folder: RunFold
     probe = Probe(config, built.model, processor, splits, folder)
     for line in (f"model: {describe_weights(built.origin)}", *built.remarks):
         say(line)
-    claim(run_folder, source, splits, built.origin)
+    claim(run_folder, data, built.origin)
     result = probe.run(config.resume)
     details = {
         "solver": config.probe.solver,
@@ -207,11 +125,11 @@ def _probe(request: Request, source: Source, splits: Splits, run_folder: RunFold
         "trainable_parameters": result.trainable_parameters,
     }
     logits = result.validation_logits, result.test_logits
-    return Trained(built.model, processor, built.origin, built.base_model, *logits, details)
+    return TrainedModel(built.model, processor, built.origin, built.base_model, *logits, details)
 
 
-def _finetune(request: Request, source: Source, splits: Splits, run_folder: RunFolder, folder: StageFolder) -> Trained:
-    config = request.config
+def _finetune(request: Request, data: TrainingData, run_folder: RunFolder, folder: StageFolder) -> TrainedModel:
+    config, source, splits = request.config, data.source, data.splits
     start = find_start(request, source.label_names)
     # A probe's processor is fitted already; what it was fitted to goes with its weights.
     own_probe = run_folder.stage("probe").metrics.is_file() and config.finetune.from_ is None
@@ -222,7 +140,7 @@ def _finetune(request: Request, source: Source, splits: Splits, run_folder: RunF
     say(f"fine-tuning starts from {describe_start(start.origin)}: {describe_weights(start.weights)}")
     warn_of_leak(request, splits)
     if "probe" not in config.stages:
-        claim(run_folder, source, splits, start.weights)
+        claim(run_folder, data, start.weights)
     if processes.is_main():
         augmentation_figure(folder.figures / "augmentation.png", finetune.training_images, source.label_names)
     result = finetune.run(config.resume)
@@ -243,22 +161,23 @@ def _finetune(request: Request, source: Source, splits: Splits, run_folder: RunF
         "input_wait_fraction": result.input_wait_fraction,
     }
     test = predict_logits(result.model, processor, splits.test, "predicting test")
-    return Trained(result.model, processor, start.weights, start.base_model, result.validation_logits, test, details)
+    return TrainedModel(
+        result.model, processor, start.weights, start.base_model, result.validation_logits, test, details
+    )
 
 
-def claim(run_folder: RunFolder, source: Source, splits: Splits, weights: WeightsOrigin | None) -> None:
+def claim(run_folder: RunFolder, data: TrainingData, weights: WeightsOrigin | None) -> None:
     """Take the folder and describe the run in it, once nothing about the request can be wrong any more."""
     run_folder.claim()
-    parts = splits.parts()
+    parts = data.splits.parts()
     provenance = {
-        "dataset": source.name,
-        "dataset_revision": source.revision,
+        "dataset": data.source.name,
+        "dataset_revision": data.source.revision,
         "fingerprints": {name: images.fingerprint for name, images in parts.items()},
-        "splits": {name: origin.to_dict() for name, origin in splits.origin.items()},
+        "splits": {name: origin.to_dict() for name, origin in data.splits.origin.items()},
         **({} if weights is None else {"backbone": describe_weights(weights)}),
     }
-    few = sum(map(len, parts.values())) <= MAX_IMAGES
-    hashes = {name: np.sort(image_hashes(images)) for name, images in parts.items()} if few else None
+    hashes = None if data.hashes is None else {name: np.sort(values) for name, values in data.hashes.items()}
     run_folder.describe(provenance, parts, hashes)
 
 
@@ -269,53 +188,3 @@ def _augmentation(config: RunConfig, stage: str) -> Augmentation:
         online = config.probe.features == "online"
         return Augmentation(config.augment(stage), options.random_erasing if online else 0.0)
     return Augmentation(config.augment(stage), options.random_erasing, options.mixup, options.cutmix)
-
-
-def _metrics(
-    stage: str,
-    config: RunConfig,
-    source: Source,
-    splits: Splits,
-    trained: Trained,
-    temperature: float | None,
-    seconds: float,
-    memory: PeakMemory,
-) -> StageMetrics:
-    names, targets = source.label_names, splits.train.targets
-    kind = ProbeSummary if stage == "probe" else FinetuneSummary
-    train = kind(
-        **trained.details,
-        seconds=seconds,
-        total_parameters=sum(parameter.numel() for parameter in trained.model.parameters()),
-        processes=processes.count(),
-        peak_memory_mb=memory.megabytes,
-    )
-    workers = getattr(config, stage).training.get("dataloader_num_workers")
-    robustness = None
-    if config.evaluation.robustness:
-        robustness = measure_robustness(trained.model, trained.processor, splits.test, config.seed, workers=workers)
-    return StageMetrics(
-        stage=stage,
-        model=describe_weights(trained.weights),
-        weights=trained.weights,
-        base_model=trained.base_model,
-        seed=config.seed,
-        dataset=DatasetInfo(
-            id=source.name,
-            kind=source.kind,
-            revision=source.revision,
-            fingerprint=splits.train.fingerprint,
-            num_train=len(splits.train),
-            num_validation=len(splits.validation),
-            num_test=len(splits.test),
-            train_per_class={name: int((targets == label).sum()) for label, name in enumerate(names)},
-            num_corrupt=splits.num_corrupt,
-            splits=splits.origin,
-        ),
-        test=compute_metrics(trained.test_logits, splits.test.targets, names, temperature),
-        validation=compute_metrics(trained.validation_logits, splits.validation.targets, names, temperature),
-        train=train,
-        robustness=robustness,
-        hardware=hardware(trained.model.device),
-        versions=versions(),
-    )

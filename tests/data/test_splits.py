@@ -1,5 +1,6 @@
 """What is held out: stratified, seeded, and never twice."""
 
+import datasets
 import numpy as np
 import pytest
 
@@ -12,11 +13,15 @@ from hf_cifar.errors import InputError
 from hf_cifar.run.origins import SplitKind, SplitOrigin
 
 
+def images(name, labels, content=None) -> LabeledImages:
+    """Rows whose files hold `content`, by default each another one."""
+    cells = [{"bytes": f"{name} {value}".encode(), "path": None} for value in content or range(len(labels))]
+    rows = datasets.Dataset.from_dict({"image": cells}, datasets.Features({"image": datasets.Image(decode=False)}))
+    return LabeledImages(name, rows, np.array(labels), np.arange(len(labels)), name)
+
+
 def source(**labels) -> Source:
-    splits = {
-        name: LabeledImages(name, None, np.array(values), np.arange(len(values)), name)
-        for name, values in labels.items()
-    }
+    splits = {name: images(name, values) for name, values in labels.items()}
     return Source("made up", "folder", None, splits, ["a", "b", "c"])
 
 
@@ -40,6 +45,41 @@ def test_seed_rules_validation_but_not_a_test_part_that_had_to_be_held_out():
     together = np.concatenate([images.index for images in one.parts().values()])
     assert len(set(together.tolist())) == len(together) == 150
     assert one.origin["test"] == SplitOrigin(SplitKind.HELD_OUT, "train", 0.2, 0, substitute=True)
+
+
+def test_without_identical_files_the_draw_is_the_plain_stratified_one():
+    labels = np.array(UNEVEN)
+    parts = make_splits(source(train=UNEVEN), DataConfig(), seed=3)
+    test = stratified_choice(labels, 30, 0, leave=1)
+    rest = np.setdiff1d(np.arange(150), test)
+    validation = rest[stratified_choice(labels[rest], 12, 3, leave=1)]
+    assert np.array_equal(parts.test.index, test) and np.array_equal(parts.validation.index, validation)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_identical_files_are_on_one_side(seed):
+    content = [number // 3 for number in range(150)]  # three copies of each
+    labels = [number // 3 % 3 for number in range(150)]
+    split = Source("made up", "folder", None, {"train": images("train", labels, content)}, ["a", "b", "c"])
+    parts = make_splits(split, DataConfig(), seed)
+    held = {name: {content[row] for row in part.index} for name, part in parts.parts().items()}
+    assert not held["train"] & held["test"] and not held["train"] & held["validation"]
+    assert not held["test"] & held["validation"]
+    assert len(parts.test) == 30 and len(parts.validation) == 12  # fractions of the images, as without copies
+    assert np.ptp(np.bincount(parts.test.targets)) <= 3
+
+
+def test_a_file_under_two_labels_is_for_training():
+    labels, content = [0, 1] * 50, [0, 0, *range(2, 100)]
+    split = Source("made up", "folder", None, {"train": images("train", labels, content)}, ["a", "b"])
+    for seed in range(20):
+        assert {0, 1} <= set(make_splits(split, DataConfig(val_fraction=0.5), seed).train.index.tolist())
+
+
+def test_one_picture_under_two_labels_cannot_be_divided():
+    split = Source("made up", "folder", None, {"train": images("train", [0, 1] * 5, [0] * 10)}, ["a", "b"])
+    with pytest.raises(InputError, match="has no images: the dataset is too small to hold any out"):
+        make_splits(split, DataConfig(), 0)
 
 
 def test_published_validation_is_used_as_it_is():

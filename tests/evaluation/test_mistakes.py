@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from hf_cifar.evaluation.mistakes import confused_pairs, mistakes, suspected_label_errors
+from hf_cifar.evaluation.mistakes import confused_pairs, doubted_labels, mistakes, suspected_label_errors
 from hf_cifar.run.split_metrics import ConfusedPair
 
 NAMES = ["ape", "bee", "cat"]
@@ -73,3 +73,20 @@ def test_suspicion_by_hand():
 def test_a_class_without_images_claims_none():
     probabilities = np.array([[0.1, 0.1, 0.8], [0.9, 0.05, 0.05]])
     assert suspected_label_errors(np.log(probabilities), np.array([0, 0])).tolist() == []
+
+
+def test_doubts_are_those_of_cleanlab():
+    """The off-diagonal of its confident joint, with its class for each."""
+    filter_ = pytest.importorskip("cleanlab.filter", reason="cleanlab is not installed")
+    count = pytest.importorskip("cleanlab.count")
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 4, 2_000)
+    logits = rng.normal(0, 1.5, (2_000, 4)) + 2 * np.eye(4)[np.where(rng.random(2_000) < 0.2, (labels + 1) % 4, labels)]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    positions, suggested = doubted_labels(logits, labels)
+    theirs = filter_.find_label_issues(labels, probabilities, filter_by="confident_learning", n_jobs=1)
+    assert set(positions) == set(np.flatnonzero(theirs)) and len(positions) > 100
+    joint = count.compute_confident_joint(labels, probabilities, calibrate=False)
+    ours = np.zeros((4, 4), dtype=int)
+    np.add.at(ours, (labels[positions], suggested), 1)
+    assert np.array_equal(ours, joint - np.diag(np.diag(joint)))

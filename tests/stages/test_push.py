@@ -142,7 +142,7 @@ def test_a_card_that_was_edited_on_the_hub_is_kept(push, hub, stage):
     done = push()
     assert done.status == 0, done.err
     now = on_hub(hub)["README.md"].decode()
-    assert now.endswith(MINE + "Twice.\n") and "12.3" in now and "12.3" not in card
+    assert now.endswith(MINE + "Twice.\n") and "0.54321" in now and "0.54321" not in card
     assert (stage / "export" / "README.md").read_text() == now
     assert push().summary["changed"] is False
 

@@ -10,7 +10,7 @@ from hf_cifar.evaluation.figures.robustness import corruptions_by_accuracy
 from hf_cifar.run.split_metrics import SplitMetrics
 from hf_cifar.run.stage_metrics import SPLITS, Hardware, Robustness, StageMetrics
 from hf_cifar.run.train_summary import FinetuneSummary, ProbeSummary
-from hf_cifar.run.wording import describe_split, describe_start
+from hf_cifar.run.wording import describe_split, describe_start, describe_without_leaks
 from hf_cifar.utils.formatting import MISSING, duration, error, interval, number, percent
 
 MAX_PAIRS = 10
@@ -119,6 +119,7 @@ def setup_rows(metrics: StageMetrics) -> Rows:
         ("Evaluated split", metrics.split if metrics.train is None else None),
         *((split.capitalize(), _images(metrics, split)) for split in reversed(SPLITS)),
         ("Seen in training", _seen(metrics)),
+        ("Accuracy without leaks", _without_leaks(metrics)),
         ("Temperature", metrics.temperature_origin),
         ("Classes", number(len(metrics.test.per_class))),
         ("Seed", str(metrics.seed)),
@@ -145,6 +146,16 @@ def _seen(metrics: StageMetrics) -> str | None:
         return left_out or None
     identical = f"{data.num_trained_on:,} evaluated images are identical to training images of the model"
     return "; ".join(filter(None, (identical, left_out)))
+
+
+def _without_leaks(metrics: StageMetrics) -> str | None:
+    part = metrics.without_leaks
+    if part is None:
+        return None
+    return (
+        f"{describe_without_leaks(part)}; twins as an audit lists them (cosine of features of {part.audited_with} from "
+        f"{part.near_cosine:g}, perceptual hashes within {part.near_hash} of 128 bits)"
+    )
 
 
 def split_table(metrics: StageMetrics) -> SplitTable:

@@ -28,6 +28,7 @@ def reproduce_command(data: CardData) -> str:
         "model": data.config.model.model,
         "weights": data.config.model.weights,
         "from_": data.config.finetune.from_,
+        "exclude_leaks": data.config.evaluation.exclude_leaks,
     }
     options = {name: option_text(data, name, value) for name, value in sources.items() if value is not None}
     options = {name: text for name, text in options.items() if text.startswith(PLACEHOLDER)}

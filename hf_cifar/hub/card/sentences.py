@@ -7,7 +7,7 @@ from hf_cifar.hub.card.data import CardData
 from hf_cifar.hub.card.markdown import code, plain
 from hf_cifar.hub.card.network import input_size
 from hf_cifar.run.origins import StartKind, WeightsKind
-from hf_cifar.run.wording import describe_weights
+from hf_cifar.run.wording import describe_weights, describe_without_leaks
 from hf_cifar.utils.formatting import error, listed, percent
 
 NUM_NAMED_CLASSES = 10
@@ -52,6 +52,17 @@ def dataset(data: CardData) -> str:
     if data.dataset.kind == "folder":
         return f"the local folder {code(data.dataset_name)}"
     return "scikit-learn's digits (`sklearn.datasets.load_digits`), 8x8 pixels"
+
+
+def without_leaks(data: CardData) -> str:
+    """Return the accuracy without images that have a twin in training, and how twins were found."""
+    part = data.metrics.without_leaks
+    assert part is not None
+    return (
+        f"Without leaks: {describe_without_leaks(part)}. Two images are near-duplicates here if the cosine of their "
+        f"whitened features is at least {part.near_cosine:g} and their perceptual hashes differ in at most "
+        f"{part.near_hash} of 128 bits; validation images count as training images."
+    )
 
 
 def majority(data: CardData) -> str:

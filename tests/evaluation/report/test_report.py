@@ -12,7 +12,7 @@ from support.made_up_stage import ROBUSTNESS, MadeUpStage, make_stage, metrics_o
 
 from hf_cifar.evaluation.figures.collection import save_figures
 from hf_cifar.evaluation.report.report import render, write_report
-from hf_cifar.run.stage_metrics import StageMetrics
+from hf_cifar.run.stage_metrics import StageMetrics, WithoutLeaks
 from hf_cifar.utils.formatting import error, interval, percent
 
 VOID = {"meta", "link", "img", "br"}
@@ -336,3 +336,12 @@ def test_photographs_do_not_make_it_large(tmp_path):
     stage = make_stage(tmp_path, size=250, count=40, strength=0.0)
     report_of(stage)
     assert 100_000 < stage.folder.report.stat().st_size < 3_000_000
+
+
+def test_a_second_accuracy_without_leaks_is_said():
+    part = WithoutLeaks(3, 1, 0, 0.7, (0.6, 0.8), 0.7, 36, "resnet18-mini")
+    metrics = metrics_of("evaluate", split_metrics_of(np.eye(4), np.arange(4), NAMES))
+    assert "without leaks" not in Page(render("x", metrics)).text
+    page = Page(render("x", replace(metrics, without_leaks=part)))
+    assert "70.00% (95% CI 60.00% to 80.00%) without 1 image that training has twins of" in page.text
+    assert "features of resnet18-mini from 0.7, perceptual hashes within 36 of 128 bits" in page.text

@@ -268,3 +268,17 @@ def test_a_vit_cites_its_own(tmp_path):
     assert f"starting from [{name}](https://huggingface.co/{name})." in card
     assert "Dosovitskiy" in card
     assert "He, Kaiming" not in card
+
+
+def test_a_second_accuracy_without_leaks_is_said(tmp_path):
+    stage = make_run(tmp_path / "run") / "finetune"
+    assert "Without leaks" not in render_card(stage)
+    part = {
+        **{"num_examples": 9_714, "num_exact": 3, "num_near": 283, "accuracy": 0.7, "accuracy_ci95": [0.69, 0.71]},
+        **{"near_cosine": 0.7, "near_hash": 36, "audited_with": "resnet18-mini"},
+    }
+    edit_metrics(stage, "without_leaks", value=part)
+    card = render_card(stage)
+    assert "Without leaks: 70.00% (95% CI 69.00% to 71.00%) without 286 images" in card
+    assert "(3 identical, 283 near-duplicates)" in card
+    assert "**Test accuracy: 70.57%**" in card

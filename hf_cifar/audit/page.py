@@ -1,0 +1,120 @@
+"""Write the page of an audit: what a dataset holds, with the pictures side by side."""
+
+import base64
+import functools
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_cifar.audit.audit import Audit
+from hf_cifar.audit.findings import Catalogue, Doubt, Findings, Group, Pair
+from hf_cifar.evaluation import report
+from hf_cifar.evaluation.figures.collection import THUMBNAIL_SIDE
+from hf_cifar.evaluation.figures.image_grid import TINY
+from hf_cifar.utils.files import write_text
+from hf_cifar.utils.formatting import MIME_TYPES, percent
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+PAGE_FILE = "audit.html"
+MAX_SHOWN = 48  # pictures or pairs of each kind
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as a data URI, with the words below it."""
+
+    source: str
+    is_tiny: bool
+    label: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Pictures that belong together, with a line about them."""
+
+    pictures: list[Picture]
+    text: str
+
+
+def write_page(path: Path, audit: Audit, findings: Findings) -> None:
+    """Write `audit.html`, which opens offline and loads nothing.
+
+    Args:
+        path: of the file.
+        audit: the counts.
+        findings: what was found, with the images.
+    """
+    catalogue, pairs = findings.catalogue, findings.pairs
+    across = [pair for pair in pairs if catalogue.split(pair.first) != catalogue.split(pair.second)]
+    within = [pair for pair in pairs if catalogue.split(pair.first) == catalogue.split(pair.second)]
+    contradictions = [pair for pair in pairs if catalogue.label(pair.first) != catalogue.label(pair.second)]
+    text = _template().render(
+        audit=audit,
+        percent=percent,
+        groups=[_group(catalogue, group) for group in findings.groups[:MAX_SHOWN]],
+        across=[_pair(catalogue, pair) for pair in across[:MAX_SHOWN]],
+        within=[_pair(catalogue, pair) for pair in within[:MAX_SHOWN]],
+        contradictions=[_pair(catalogue, pair) for pair in contradictions[:MAX_SHOWN]],
+        doubts=[_doubt(catalogue, doubt) for doubt in findings.doubts[:MAX_SHOWN]],
+        unreadable=findings.unreadable[:MAX_SHOWN],
+        totals={
+            "groups": len(findings.groups),
+            "across": len(across),
+            "within": len(within),
+            "contradictions": len(contradictions),
+            "doubts": len(findings.doubts),
+            "unreadable": len(findings.unreadable),
+        },
+    )
+    write_text(path, text)
+
+
+def _group(catalogue: Catalogue, group: Group) -> Shown:
+    shown: Sequence[int] = group.members[:4]
+    more = len(group.members) - len(shown)
+    text = f"{len(group.members)} identical" + (f", {more} more" if more else "")
+    return Shown([_picture(catalogue, position) for position in shown], text)
+
+
+def _pair(catalogue: Catalogue, pair: Pair) -> Shown:
+    text = f"cosine {pair.cosine:.3f}, {pair.bits} bits differ"
+    return Shown([_picture(catalogue, pair.first), _picture(catalogue, pair.second)], text)
+
+
+def _doubt(catalogue: Catalogue, doubt: Doubt) -> Shown:
+    text = f"rather {doubt.suggested}: {percent(doubt.suggested_probability, decimals=1)}"
+    return Shown([_picture(catalogue, doubt.position)], text)
+
+
+def _picture(catalogue: Catalogue, position: int) -> Picture:
+    images = catalogue.images_of(position)
+    (image,) = replace(images, index=np.array([catalogue.row(position)])).decode([0])
+    is_tiny = max(image.size) <= TINY
+    if not is_tiny:
+        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    kind, file = ".png" if is_tiny else ".jpg", io.BytesIO()
+    image.save(file, "PNG" if is_tiny else "JPEG", quality=85)
+    source = f"data:{MIME_TYPES[kind]};base64,{base64.b64encode(file.getvalue()).decode()}"
+    where = f"{catalogue.split(position)} {catalogue.row(position)}"
+    return Picture(source, is_tiny, catalogue.label(position), where)
+
+
+@functools.cache
+def _template() -> "Template":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader([Path(__file__).parent, Path(report.__file__).parent]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("audit_template.html")
