@@ -18,6 +18,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "evaluate": (),
     "predict": (),
     "compare": (),
+    "demo": (),
     "export": (),
     "push": (),
 }
@@ -365,7 +366,24 @@ class PredictionConfig:
 class ComparisonConfig:
     """Which runs are compared."""
 
-    runs: list[str] = option([], "runs, or stages of runs, such as runs/a runs/b/probe", metavar="DIR")
+    runs: list[str] = option(
+        [],
+        "runs, or stages of runs, such as runs/a runs/b/probe; in the demo also saved models and Hub ids, side by side",
+        metavar="DIR",
+        stages=("compare", "demo"),
+    )
+
+
+@dataclass
+class DemoConfig:
+    """Where the demo page is served."""
+
+    host: str = option(
+        "127.0.0.1",
+        "address that the page is served at: 127.0.0.1 is seen from this machine only, 0.0.0.0 from the whole network",
+        metavar="ADDRESS",
+    )
+    port: int = option(7860, "port that the page is served at; 0: any that is free", range=between(0, 65535))
 
 
 @dataclass

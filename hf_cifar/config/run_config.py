@@ -17,6 +17,7 @@ from hf_cifar.config.parts import (
     AugmentationConfig,
     ComparisonConfig,
     DataConfig,
+    DemoConfig,
     EvaluationConfig,
     FinetuneConfig,
     HubConfig,
@@ -30,7 +31,7 @@ from hf_cifar.errors import InputError
 
 MAX_SEED = 2**64 - 1
 # What belongs to one call and not to the run: `run.yaml` leaves it out.
-OF_ONE_CALL = ("checkpoint", "resume", "overwrite", "prediction", "comparison", "hub")
+OF_ONE_CALL = ("checkpoint", "resume", "overwrite", "prediction", "comparison", "demo", "hub")
 
 
 @dataclass
@@ -41,7 +42,8 @@ class RunConfig:
         "probe",
         "probe: train a head on the frozen backbone; finetune: train the backbone too; lpft: probe, then finetune; "
         "evaluate: measure a model on a split; predict: classify images; compare: runs side by side; "
-        "export: a checked folder that opens anywhere; push: that folder to the Hub",
+        "demo: a local page that classifies images and the camera's; export: a checked folder that opens anywhere; "
+        "push: that folder to the Hub",
         choices=tuple(STAGES),
         stages=tuple(STAGES),
     )
@@ -60,7 +62,7 @@ class RunConfig:
         "a run, one of its stages, a saved model, or USER/NAME on the Hub (USER/NAME@REVISION: a branch, tag or "
         "commit); default: the last stage of --output-dir",
         metavar="DIR|HUB_ID",
-        stages=("evaluate", "predict", "export", "push"),
+        stages=("evaluate", "predict", "demo", "export", "push"),
     )
     seed: int = option(
         0,
@@ -94,6 +96,7 @@ class RunConfig:
     evaluation: EvaluationConfig = part(EvaluationConfig, (*TRAINING_STAGES, "evaluate"))
     prediction: PredictionConfig = part(PredictionConfig, ("predict",))
     comparison: ComparisonConfig = part(ComparisonConfig, ("compare",))
+    demo: DemoConfig = part(DemoConfig, ("demo",))
     hub: HubConfig = part(HubConfig, (*TRAINING_STAGES, "export", "push"))
 
     def __post_init__(self) -> None:

@@ -30,10 +30,12 @@ def check(request: Request) -> None:
     if config.stages and config.hub.push_to_hub:
         # Before hours of training, not after; the push stage asks for itself.
         check_push(config)
+    if config.stage == "demo":
+        _check_demo()
     on_hub: list[tuple[str, str, str | None]] = []
     if request.dataset is not None and request.dataset.kind == "hub":
         on_hub.append(("dataset", request.dataset.name, None))
-    for location in (request.model, request.weights):
+    for location in (request.model, *request.beside, request.weights):
         if location is not None and location.kind == "hub":
             on_hub.append(("model", location.name, location.revision))
     if on_hub and not hub_reachable():
@@ -44,6 +46,13 @@ def check(request: Request) -> None:
                 raise InputError(f"cannot reach the Hugging Face Hub, and {kind} {full} is not cached: {ways}")
         go_offline()
     _check_torchvision(request)
+
+
+def _check_demo() -> None:
+    from hf_cifar.formats.runtime import require  # numpy takes a moment to import
+
+    for module in ("gradio", "pytorch_grad_cam"):
+        require(module, "demo")
 
 
 def _check_feature_cache(place: str) -> None:
