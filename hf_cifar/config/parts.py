@@ -404,6 +404,13 @@ class HubConfig:
         None, "branch to push to; created if it does not exist (default: main)", stages=(*TRAINING_STAGES, "push")
     )
     public: bool = option(False, "make a new repository public; default: private", stages=(*TRAINING_STAGES, "push"))
+    space: str | None = option(
+        None,
+        "push a Space of the same name too. static: a page that classifies in the visitor's browser, with the export's "
+        "ONNX network",
+        choices=("static",),
+        stages=("push",),
+    )
     dry_run: bool = option(False, "list what would be pushed, and send nothing", stages=("push",))
     license: str | None = option(
         None, "license of the model, as the Hub names it, such as apache-2.0; default: the base model's, if known"

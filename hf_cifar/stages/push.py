@@ -1,6 +1,8 @@
 """`--stage push`: export a model and push it to a repository of the Hub."""
 
+import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from hf_cifar.config.parts import HubConfig
@@ -39,13 +41,29 @@ def push(stage_folder: Path, hub: HubConfig) -> PushResult:
 def _export_and_push(trained: Trained, hub: HubConfig) -> PushResult:
     try:
         name = check_target(hub)
+        if hub.space is not None:
+            _refuse_without_network(trained)
         token = find_token(hub) if hub.dry_run else check_access(hub)
         before = trained.card
         export(trained, hub, trust_earlier_check=True)
-        return push_exported(trained, hub, name, token, before)
+        pushed = push_exported(trained, hub, name, token, before)
+        if hub.space is None:
+            return pushed
+        from hf_cifar.hub.space.push import push_space
+
+        return replace(pushed, space=push_space(trained, hub, name, token))
     except (InputError, HubError) as error:
         retry = _command(trained, hub)
         raise type(error)(f"{error}; nothing local is lost, retry with: {retry}") from error
+
+
+def _refuse_without_network(trained: Trained) -> None:
+    """Refuse a Space before anything is sent that could have no page."""
+    from hf_cifar.hub.space.build import network_of
+    from hf_cifar.hub.space.steps import page_steps
+
+    network_of(trained)
+    page_steps(json.loads((trained.model / "preprocessor_config.json").read_text(encoding="utf-8")))
 
 
 def _command(trained: Trained, hub: HubConfig) -> str:
@@ -56,5 +74,6 @@ def _command(trained: Trained, hub: HubConfig) -> str:
     for name, value in (("--revision", hub.revision), ("--license", hub.license)):
         words += [name, value] if value else []
     words += ["--hub-token-file", hub.hub_token_file] if hub.hub_token_file else []
+    words += ["--space", hub.space] if hub.space else []
     words += ["--public"] if hub.public else []
     return shlex.join(words)

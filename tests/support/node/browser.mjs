@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 
 const { chromium } = createRequire(`${process.env.NODE_MODULES}/`)("playwright-core");
 
-export async function withPage(url, options, work) {
+export async function withPage(url, options, work, prepare = async () => {}) {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM,
     args: [
@@ -15,10 +15,11 @@ export async function withPage(url, options, work) {
     const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...options });
     const elsewhere = [];
     page.on("request", (request) => {
-      if (!request.url().startsWith(url) && !/^(data|blob):/.test(request.url())) elsewhere.push(request.url());
+      if (!request.url().startsWith(new URL(url).origin) && !/^(data|blob):/.test(request.url())) elsewhere.push(request.url());
     });
     const faults = [];
     page.on("pageerror", (error) => faults.push(String(error)));
+    await prepare(page);
     await page.goto(url);
     return { ...(await work(page)), elsewhere, faults };
   } finally {
