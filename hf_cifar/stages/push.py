@@ -1,6 +1,5 @@
 """`--stage push`: export a model and push it to a repository of the Hub."""
 
-import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +41,7 @@ def _export_and_push(trained: Trained, hub: HubConfig) -> PushResult:
     try:
         name = check_target(hub)
         if hub.space is not None:
-            _refuse_without_network(trained)
+            _refuse_without_page(trained)
         token = find_token(hub) if hub.dry_run else check_access(hub)
         before = trained.card
         export(trained, hub, trust_earlier_check=True)
@@ -57,13 +56,12 @@ def _export_and_push(trained: Trained, hub: HubConfig) -> PushResult:
         raise type(error)(f"{error}; nothing local is lost, retry with: {retry}") from error
 
 
-def _refuse_without_network(trained: Trained) -> None:
-    """Refuse a Space before anything is sent that could have no page."""
-    from hf_cifar.hub.space.build import network_of
-    from hf_cifar.hub.space.steps import page_steps
+def _refuse_without_page(trained: Trained) -> None:
+    """Refuse, before anything is sent, a Space that could have no page."""
+    from hf_cifar.hub.space.build import network_of, steps_of
 
     network_of(trained)
-    page_steps(json.loads((trained.model / "preprocessor_config.json").read_text(encoding="utf-8")))
+    steps_of(trained.model)
 
 
 def _command(trained: Trained, hub: HubConfig) -> str:

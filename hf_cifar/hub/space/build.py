@@ -22,6 +22,7 @@ PAGE_FILES = ("index.html", "page.js", "pixels.js", "style.css")
 LIBRARY = "https://cdn.jsdelivr.net/npm/@huggingface/transformers@4.3.2/dist/transformers.min.js"
 # What transformers.js calls them, the first that is there is shown; one that its measurement refused is not there.
 NETWORKS = {"q8": "onnx/model_quantized.onnx", "fp32": "onnx/model.onnx"}
+PROCESSOR_FILE = "preprocessor_config.json"
 MODEL = "model"  # the folder of the network
 SHORT = 60  # characters that the Hub allows for a short description
 CLASSES_NAMED = 12
@@ -41,12 +42,12 @@ def write_space(folder: Path, trained: Trained, model_id: str, license: str | No
     """
     dtype = network_of(trained)
     config = _read(trained.export / "config.json")
-    steps = page_steps(_read(trained.export / "preprocessor_config.json"))
+    steps = steps_of(trained.export)
     metrics = trained.stage.read_metrics() if trained.stage else None
     examples = read_examples(trained.stage) if trained.stage else []
     for name in PAGE_FILES:
         shutil.copyfile(Path(__file__).with_name(name), folder / name)
-    for name in ("config.json", "preprocessor_config.json", NETWORKS[dtype]):
+    for name in ("config.json", PROCESSOR_FILE, NETWORKS[dtype]):
         (folder / MODEL / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(trained.export / name, folder / MODEL / name)
     for example in examples:
@@ -85,6 +86,16 @@ def network_of(trained: Trained) -> str:
             f"--checkpoint {source} --formats native,onnx,onnx-q8"
         )
     return dtype
+
+
+def steps_of(model: Path) -> dict[str, Any]:
+    """Return how the page makes the pixels of the model in a folder.
+
+    Raises:
+        InputError: the page cannot do what its image processor does.
+    """
+    file = model / PROCESSOR_FILE
+    return page_steps(_read(file) if file.is_file() else {})
 
 
 def _title(config: dict[str, Any], metrics: StageMetrics | None) -> str:

@@ -24,7 +24,9 @@ def page_steps(processor: dict[str, Any]) -> dict[str, Any]:
     if kind not in (*PLAIN, CONVNEXT):
         raise InputError(f"--space: the page cannot do what {kind or 'its'} image processor does: push without --space")
     rescales, normalizes = (bool(processor.get(name)) for name in ("do_rescale", "do_normalize"))
-    crop = processor["crop_size"] if processor.get("do_center_crop") and kind not in (CONVNEXT, "ViT") else None
+    if processor.get("do_pad") or (kind == CONVNEXT and processor.get("do_center_crop")):
+        raise InputError("--space: the page neither pads nor crops twice: push without --space")
+    crop = processor["crop_size"] if processor.get("do_center_crop") else None
     steps: dict[str, Any] = {
         "resize": None,
         "crop": _shape(crop) if crop else None,

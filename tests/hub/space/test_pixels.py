@@ -70,6 +70,8 @@ def test_they_are_those_of_the_processor(compared, made, name):
     ("change", "message"),
     [
         ({"image_processor_type": "LevitImageProcessor"}, "cannot do what Levit image processor"),
+        ({"do_pad": True}, "neither pads nor crops twice"),
+        ({"image_processor_type": None}, "cannot do what its image processor"),
         ({"resample": 1}, "no resize filter 1"),
         ({"size": {"longest_edge": 9}}, "cannot resize to"),
     ],
