@@ -174,7 +174,8 @@ def _many_images(models: Sequence[ShownModel], top_k: int) -> None:
         if not uploads:
             raise gr.Error("choose some images first", print_exception=False)
         folder, names = Path(mkdtemp(dir=files.GRADIO_CACHE)), dict(uploads)
-        written, faults = [], []
+        written: list[str] = []
+        faults: list[str] = []
         for model in models:
             file = folder / f"predictions-{model.name.replace('/', '-')}.csv"
             images = [ImagePath(path) for path, _ in uploads]

@@ -25,7 +25,7 @@ def image_upload(**options: Any) -> gr.Image:
         return None if payload is None else str(payload.path)
 
     # gradio would open the file itself, in any format and without bounds. A subclass would need a front end of its own.
-    image.preprocess = preprocess  # type: ignore[method-assign]
+    image.preprocess = preprocess
     return image
 
 
@@ -43,7 +43,7 @@ def files_upload(**options: Any) -> gr.File:
             raise gr.Error(f"{len(sent):,} files: at most {MAX_FILES:,} at once", print_exception=False)
         return [(str(file.path), file.orig_name or Path(file.path).name) for file in sent]
 
-    files.preprocess = preprocess  # type: ignore[assignment]
+    files.preprocess = preprocess
     return files
 
 

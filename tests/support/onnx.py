@@ -20,7 +20,7 @@ def write_onnx(model: Path, to: Path, side: int) -> Path:
     loaded = AutoModelForImageClassification.from_pretrained(model).eval()
     to.parent.mkdir(parents=True, exist_ok=True)
     torch.onnx.export(
-        _Logits(loaded),
+        _Logits(loaded).eval(),
         (torch.zeros(2, 3, side, side),),
         str(to),
         input_names=["pixel_values"],

@@ -53,7 +53,7 @@ async function answer(blob) {
     const shares = await scores(image);
     const best = shares.map((share, index) => [share, about.labels[index]]).sort(([a], [b]) => b - a);
     place("answer").replaceChildren(...best.slice(0, SHOWN).map(([share, label]) => bar(share, label)));
-    status.textContent = `This is: ${best[0][1]}`;
+    status.textContent = `Most likely: ${best[0][1]}`;
   } catch (error) {
     status.className = "error";
     status.textContent = `This file cannot be classified: ${error.message}.`;

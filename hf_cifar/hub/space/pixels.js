@@ -8,6 +8,8 @@ const FILTERS = {
   bicubic: { support: 2, weight: cubic },
 };
 
+const MOST_BITS = 22;
+
 function cubic(x) {
   const a = -0.5;
   x = Math.abs(x);
@@ -16,12 +18,15 @@ function cubic(x) {
   return 0;
 }
 
-/** Return for each output position the first input position that counts and the weights from there on. */
+/**
+ * Return for each output position the first input position that counts and the weights from there on: whole numbers of
+ * 16 bits, in units of 2 ** -bits, as torchvision's resize of 8-bit images has them.
+ */
 function weightsOf(given, wanted, filter) {
   const scale = given / wanted;
   const stretch = Math.max(scale, 1);
   const support = filter.support * stretch;
-  return Array.from({ length: wanted }, (_, index) => {
+  const places = Array.from({ length: wanted }, (_, index) => {
     const center = scale * (index + 0.5);
     const first = Math.max(0, Math.trunc(center - support + 0.5));
     const end = Math.min(given, Math.trunc(center + support + 0.5));
@@ -30,17 +35,24 @@ function weightsOf(given, wanted, filter) {
     const sum = weights.reduce((total, weight) => total + weight, 0);
     return { first, weights: weights.map((weight) => weight / sum) };
   });
+  const largest = places.reduce((most, { weights }) => Math.max(most, ...weights), 0);
+  let bits = 0;
+  while (bits < MOST_BITS && Math.trunc(0.5 + largest * 2 ** (bits + 1)) < 2 ** 15) bits++;
+  for (const place of places) {
+    place.weights = place.weights.map((weight) => Math.trunc(weight * 2 ** bits + (weight < 0 ? -0.5 : 0.5)));
+  }
+  return { places, unit: 2 ** bits };
 }
 
 /** Resample along one axis; `step` leads to the next sample of the axis, in numbers of the array. */
-function resample(from, to, places, lines, lineOf, step, position) {
+function resample(from, to, { places, unit }, lines, lineOf, step, position) {
   for (let line = 0; line < lines; line++) {
     const start = lineOf(line);
     places.forEach(({ first, weights }, index) => {
       for (let channel = 0; channel < 3; channel++) {
-        let sum = 0;
+        let sum = unit / 2;
         for (let n = 0; n < weights.length; n++) sum += weights[n] * from[start + (first + n) * step + channel];
-        to[position(line, index) + channel] = Math.min(255, Math.max(0, Math.round(sum)));
+        to[position(line, index) + channel] = Math.min(255, Math.max(0, Math.floor(sum / unit)));
       }
     });
   }
