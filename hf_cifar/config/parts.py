@@ -407,8 +407,8 @@ class HubConfig:
     space: str | None = option(
         None,
         "push a Space of the same name too. static: a page that classifies in the visitor's browser, with the export's "
-        "ONNX network",
-        choices=("static",),
+        "ONNX network; gradio: an app that computes on the Hub's machine",
+        choices=("static", "gradio"),
         stages=("push",),
     )
     dry_run: bool = option(False, "list what would be pushed, and send nothing", stages=("push",))

@@ -85,8 +85,8 @@ def read_remote(api: "HfApi", repo_id: str, revision: str, kind: str = MODEL) ->
     return Remote(commit, bool(info.private), exists, files)
 
 
-def create(api: "HfApi", repo_id: str, private: bool, kind: str = MODEL) -> None:
-    """Create the repository; a Space is a static page.
+def create(api: "HfApi", repo_id: str, private: bool, kind: str = MODEL, sdk: str | None = None) -> None:
+    """Create the repository; a Space with its SDK.
 
     Raises:
         InputError: the name is taken by something of another kind.
@@ -94,7 +94,7 @@ def create(api: "HfApi", repo_id: str, private: bool, kind: str = MODEL) -> None
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        api.create_repo(repo_id, private=private, repo_type=kind, space_sdk="static" if kind == SPACE else None)
+        api.create_repo(repo_id, private=private, repo_type=kind, space_sdk=sdk)
     except HfHubHTTPError as error:
         if error.response.status_code != 409:
             raise

@@ -40,7 +40,7 @@ def push(stage_folder: Path, hub: HubConfig) -> PushResult:
 def _export_and_push(trained: Trained, hub: HubConfig) -> PushResult:
     try:
         name = check_target(hub)
-        if hub.space is not None:
+        if hub.space == "static":
             _refuse_without_page(trained)
         token = find_token(hub) if hub.dry_run else check_access(hub)
         before = trained.card
@@ -50,7 +50,7 @@ def _export_and_push(trained: Trained, hub: HubConfig) -> PushResult:
             return pushed
         from hf_cifar.hub.space.push import push_space
 
-        return replace(pushed, space=push_space(trained, hub, name, token))
+        return replace(pushed, space=push_space(trained, hub, hub.space, name, token))
     except (InputError, HubError) as error:
         retry = _command(trained, hub)
         raise type(error)(f"{error}; nothing local is lost, retry with: {retry}") from error

@@ -1,6 +1,12 @@
 """A Space next to the model: what goes, and the page in a browser that answers as Python does with the same network."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
 
 import numpy as np
 import onnxruntime
@@ -13,7 +19,7 @@ from support.hub.contents import on_hub
 from support.hub.fixtures import REPO
 from support.hub.store import File
 from support.onnx import write_onnx
-from transformers import AutoImageProcessor
+from transformers import AutoImageProcessor, pipeline
 
 from hf_cifar.errors import InputError
 from hf_cifar.hub.export import Trained
@@ -65,6 +71,47 @@ def test_the_page_goes_next_to_the_model_in_one_commit(push, hub, with_network):
     assert "transformers@4.3.2/" in about["library"] and "test images right" in about["facts"]
     again = push("--space", "static")
     assert again.status == 0 and again.summary["space"] == {**done.summary["space"], "changed": False}
+
+
+def test_a_gradio_space_needs_no_onnx(push, hub, stage):
+    done = push("--space", "gradio")
+    assert done.status == 0, done.err
+    there = space_of(hub)
+    assert {"app.py", "requirements.txt", "README.md", "space.json", "model/model.safetensors"} <= set(there)
+    assert there["model/model.safetensors"] == on_hub(hub)["model.safetensors"]
+    card = SpaceCard(there["README.md"].decode()).data
+    assert (card.sdk, card.app_file, card.models) == ("gradio", "app.py", [REPO]) and card.sdk_version
+
+
+@pytest.mark.slow
+def test_the_app_of_a_gradio_space_answers_as_pipeline_does(push, hub, stage, pictures, tmp_path):
+    client = pytest.importorskip("gradio_client")
+    assert push("--space", "gradio").status == 0
+    for path, content in space_of(hub).items():
+        (tmp_path / "space" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "space" / path).write_bytes(content)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(tmp_path / "uploads")}
+    app = subprocess.Popen([sys.executable, "app.py"], cwd=tmp_path / "space", env=environment)
+    try:
+        until = time.monotonic() + 60
+        while app.poll() is None and time.monotonic() < until:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.2)
+        page = client.Client(f"http://127.0.0.1:{port}", verbose=False)
+        classify = pipeline("image-classification", model=str(stage / "model"), device="cpu")
+        for path in pictures[:3]:
+            answer = page.predict(client.handle_file(path), api_name="/predict")
+            truth = {item["label"]: item["score"] for item in classify(str(path))}
+            assert {item["label"]: item["confidence"] for item in answer["confidences"]} == pytest.approx(
+                truth, abs=1e-6
+            )
+    finally:
+        app.terminate()
+        app.wait(20)
 
 
 def test_what_others_wrote_in_the_space_stays(push, hub, with_network):

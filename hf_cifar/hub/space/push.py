@@ -41,14 +41,15 @@ class SpaceResult:
         return {"url": self.url, "commit": self.commit, "changed": self.changed, "files": self.files}
 
 
-def push_space(trained: Trained, hub: HubConfig, name: str, token: str | None) -> SpaceResult:
+def push_space(trained: Trained, hub: HubConfig, sdk: str, name: str, token: str | None) -> SpaceResult:
     """Push the page of an exported model to the Space of the same name; retried while it may still succeed.
 
     A Space that exists keeps its visibility, files that others put there, and a card that others edited.
 
     Args:
-        trained: the model; it is exported, with a network as ONNX.
+        trained: the model; it is exported, for a static page with a network as ONNX.
         hub: visibility, license, and whether it is a dry run.
+        sdk: static or gradio.
         name: of the model's repository and of the Space, USER/NAME.
         token: with the right to write; a dry run may do without.
 
@@ -58,7 +59,7 @@ def push_space(trained: Trained, hub: HubConfig, name: str, token: str | None) -
     """
     with quiet_client(), tempfile.TemporaryDirectory() as aside:
         folder = Path(aside)
-        write_space(folder, trained, name, hub.license)
+        write_space(folder, trained, sdk, name, hub.license)
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         files = {path.relative_to(folder).as_posix(): path for path in paths}
         url = f"{hub_endpoint().rstrip('/')}/spaces/{name}"
@@ -66,14 +67,14 @@ def push_space(trained: Trained, hub: HubConfig, name: str, token: str | None) -
             say(f"dry run: {len(files)} files of the Space {url} were not sent")
             now = remote.read_remote(api(token), name, MAIN, SPACE) if hub_reachable() else None
             return SpaceResult(url, now.commit if now else None, False, len(files))
-        return retried(lambda: _send(api(token), name, files, hub, url), name)
+        return retried(lambda: _send(api(token), name, files, hub, sdk, url), name)
 
 
-def _send(client: "HfApi", name: str, files: dict[str, Path], hub: HubConfig, url: str) -> SpaceResult:
+def _send(client: "HfApi", name: str, files: dict[str, Path], hub: HubConfig, sdk: str, url: str) -> SpaceResult:
     """Commit what is new on top of the Space."""
     now = remote.read_remote(client, name, MAIN, SPACE)
     if now is None:
-        remote.create(client, name, not hub.public, SPACE)
+        remote.create(client, name, not hub.public, SPACE, sdk)
         say(f"created the {'public' if hub.public else 'private'} Space {name}")
         now = remote.read_remote(client, name, MAIN, SPACE)
         if now is None:
