@@ -24,6 +24,7 @@ _RUNNERS = {
     "evaluate": ("hf_cifar.stages.evaluate", "run_evaluation"),
     "predict": ("hf_cifar.stages.predict", "run_prediction"),
     "compare": ("hf_cifar.stages.compare", "run_comparison"),
+    "demo": ("hf_cifar.stages.demo", "run_demo"),
     "export": ("hf_cifar.stages.export", "run_export"),
     "push": ("hf_cifar.stages.push", "run_push"),
 }

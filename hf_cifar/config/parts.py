@@ -19,6 +19,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "evaluate": (),
     "predict": (),
     "compare": (),
+    "demo": (),
     "export": (),
     "push": (),
 }
@@ -415,7 +416,24 @@ class PredictionConfig:
 class ComparisonConfig:
     """Which runs are compared."""
 
-    runs: list[str] = option([], "runs, or stages of runs, such as runs/a runs/b/probe", metavar="DIR")
+    runs: list[str] = option(
+        [],
+        "runs, or stages of runs, such as runs/a runs/b/probe; in the demo also saved models and Hub ids, side by side",
+        metavar="DIR",
+        stages=("compare", "demo"),
+    )
+
+
+@dataclass
+class DemoConfig:
+    """Where the demo page is served."""
+
+    host: str = option(
+        "127.0.0.1",
+        "address that the page is served at: 127.0.0.1 is seen from this machine only, 0.0.0.0 from the whole network",
+        metavar="ADDRESS",
+    )
+    port: int = option(7860, "port that the page is served at; 0: any that is free", range=between(0, 65535))
 
 
 @dataclass
@@ -436,6 +454,13 @@ class HubConfig:
         None, "branch to push to; created if it does not exist (default: main)", stages=(*TRAINING_STAGES, "push")
     )
     public: bool = option(False, "make a new repository public; default: private", stages=(*TRAINING_STAGES, "push"))
+    space: str | None = option(
+        None,
+        "push a Space of the same name too. static: a page that classifies in the visitor's browser, with the export's "
+        "ONNX network; gradio: an app that computes on the Hub's machine",
+        choices=("static", "gradio"),
+        stages=("push",),
+    )
     dry_run: bool = option(False, "list what would be pushed, and send nothing", stages=("push",))
     license: str | None = option(
         None, "license of the model, as the Hub names it, such as apache-2.0; default: the base model's, if known"

@@ -20,6 +20,7 @@ from hf_cifar.config.parts import (
     AugmentationConfig,
     ComparisonConfig,
     DataConfig,
+    DemoConfig,
     EvaluationConfig,
     ExportConfig,
     FinetuneConfig,
@@ -34,7 +35,17 @@ from hf_cifar.errors import InputError
 
 MAX_SEED = 2**64 - 1
 # What belongs to one call and not to the run: `run.yaml` leaves it out.
-OF_ONE_CALL = ("checkpoint", "resume", "overwrite", "audit", "prediction", "comparison", "export", "hub")
+OF_ONE_CALL = (
+    "checkpoint",
+    "resume",
+    "overwrite",
+    "audit",
+    "prediction",
+    "comparison",
+    "demo",
+    "export",
+    "hub",
+)
 
 
 @dataclass
@@ -46,7 +57,8 @@ class RunConfig:
         "probe: train a head on the frozen backbone; finetune: train the backbone too; lpft: probe, then finetune; "
         "audit: duplicates, leaks between splits and doubtful labels of a dataset; "
         "evaluate: measure a model on a split; predict: classify images; compare: runs side by side; "
-        "export: a checked folder that opens anywhere; push: that folder to the Hub",
+        "demo: a local page that classifies images and the camera's; export: a checked folder that opens anywhere; "
+        "push: that folder to the Hub",
         choices=tuple(STAGES),
         stages=tuple(STAGES),
     )
@@ -65,7 +77,7 @@ class RunConfig:
         "a run, one of its stages, a saved model, or USER/NAME on the Hub (USER/NAME@REVISION: a branch, tag or "
         "commit); default: the last stage of --output-dir",
         metavar="DIR|HUB_ID",
-        stages=("evaluate", "predict", "export", "push"),
+        stages=("evaluate", "predict", "demo", "export", "push"),
     )
     seed: int = option(
         0,
@@ -100,6 +112,7 @@ class RunConfig:
     audit: AuditConfig = part(AuditConfig, ("audit",))
     prediction: PredictionConfig = part(PredictionConfig, ("predict",))
     comparison: ComparisonConfig = part(ComparisonConfig, ("compare",))
+    demo: DemoConfig = part(DemoConfig, ("demo",))
     export: ExportConfig = part(ExportConfig, EXPORTING_STAGES)
     hub: HubConfig = part(HubConfig, (*TRAINING_STAGES, *EXPORTING_STAGES))
 

@@ -34,6 +34,7 @@ COMPUTE_ARGUMENTS: dict[str, tuple[str, ...]] = {
     "evaluate": ("use_cpu", "dataloader_num_workers"),
     "predict": ("use_cpu",),
     "compare": ("use_cpu",),
+    "demo": ("use_cpu",),
 }
 # Loader processes beyond four a core only cost memory.
 MAX_WORKERS = max(8, 4 * (os.cpu_count() or 1))

@@ -22,6 +22,8 @@ from hf_cifar.utils.progress import say
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+    from hf_cifar.hub.space.push import SpaceResult
+
 TEXT_BYTES = 10 * 2**20  # larger files are weights
 DESCRIPTION = "Model, image processor, card, figures and metrics, as measured by hf_cifar."
 
@@ -40,6 +42,7 @@ class PushResult:
         changes: one for each file.
         changed: whether there is a new commit.
         dry_run: whether nothing was to be sent.
+        space: the page next to the model, where one was asked for.
     """
 
     export_dir: Path
@@ -51,6 +54,7 @@ class PushResult:
     changes: list[Change]
     changed: bool
     dry_run: bool
+    space: "SpaceResult | None" = None
 
     @property
     def status(self) -> int:
@@ -71,6 +75,7 @@ class PushResult:
             "files": len(files),
             "bytes": sum(change.size for change in files),
             "changed": self.changed,
+            **({"space": self.space.summary()} if self.space else {}),
         }
         return {**values, "dry_run": [asdict(change) for change in self.changes]} if self.dry_run else values
 

@@ -16,7 +16,8 @@ MAIN = "main"
 TITLE = "hf_cifar: "
 GIT_FILE = ".gitattributes"  # the Hub's own
 PATHS_PER_REQUEST = 500
-KINDS = ("dataset", "space")
+MODEL, SPACE = "model", "space"
+KINDS = (MODEL, "dataset", SPACE)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Change:
         return self.what != "same"
 
 
-def read_remote(api: "HfApi", repo_id: str, revision: str) -> Remote | None:
+def read_remote(api: "HfApi", repo_id: str, revision: str, kind: str = MODEL) -> Remote | None:
     """Return the repository at a branch, or at main where the branch is missing; None without a repository.
 
     Raises:
@@ -66,42 +67,43 @@ def read_remote(api: "HfApi", repo_id: str, revision: str) -> Remote | None:
     from huggingface_hub.hf_api import RepoFile
 
     try:
-        info = api.model_info(repo_id)
+        info = api.repo_info(repo_id, repo_type=kind)
     except RepositoryNotFoundError:
         return None
     exists = True
     if revision != MAIN:
         try:
-            info = api.model_info(repo_id, revision=revision)
+            info = api.repo_info(repo_id, revision=revision, repo_type=kind)
         except RevisionNotFoundError:
             exists = False
-        if exists and revision not in [ref.name for ref in api.list_repo_refs(repo_id).branches]:
+        if exists and revision not in [ref.name for ref in api.list_repo_refs(repo_id, repo_type=kind).branches]:
             raise InputError(f"--revision {revision} is a tag or commit of {repo_id}: a push goes to a branch")
     commit = str(info.sha)
-    tree = [item for item in api.list_repo_tree(repo_id, recursive=True, revision=commit) if isinstance(item, RepoFile)]
-    files = {item.path: item.lfs.sha256 if item.lfs else item.blob_id for item in tree}
+    tree = api.list_repo_tree(repo_id, recursive=True, revision=commit, repo_type=kind)
+    items = [item for item in tree if isinstance(item, RepoFile)]
+    files = {item.path: item.lfs.sha256 if item.lfs else item.blob_id for item in items}
     return Remote(commit, bool(info.private), exists, files)
 
 
-def create(api: "HfApi", repo_id: str, private: bool) -> None:
-    """Create the repository.
+def create(api: "HfApi", repo_id: str, private: bool, kind: str = MODEL, sdk: str | None = None) -> None:
+    """Create the repository; a Space with its SDK.
 
     Raises:
-        InputError: the name is taken by something that is not a model.
+        InputError: the name is taken by something of another kind.
     """
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        api.create_repo(repo_id, private=private)
+        api.create_repo(repo_id, private=private, repo_type=kind, space_sdk=sdk)
     except HfHubHTTPError as error:
         if error.response.status_code != 409:
             raise
-        # Either somebody else created the model in the meantime, or it is not a model.
-        if _exists(api, repo_id, "model"):
+        # Either somebody else created it in the meantime, or it is of another kind.
+        if _exists(api, repo_id, kind):
             return
-        kinds = (kind for kind in KINDS if _exists(api, repo_id, kind))
-        kind = next(kinds, "repository that is not a model or that the token cannot see")
-        raise InputError(f"--hub-model-id {repo_id}: the name is taken by a {kind}; give another one") from error
+        others = (other for other in KINDS if other != kind and _exists(api, repo_id, other))
+        other = next(others, f"repository that is not a {kind} or that the token cannot see")
+        raise InputError(f"--hub-model-id {repo_id}: the name is taken by a {other}; give another one") from error
 
 
 def _exists(api: "HfApi", repo_id: str, kind: str) -> bool:
@@ -130,14 +132,14 @@ def changes(files: dict[str, Path], remote: Remote | None, leftovers: list[str])
     return result + [Change(path, 0, "gone") for path in sorted(leftovers)]
 
 
-def leftovers(api: "HfApi", repo_id: str, remote: Remote, files: dict[str, Path]) -> list[str]:
+def leftovers(api: "HfApi", repo_id: str, remote: Remote, files: dict[str, Path], kind: str = MODEL) -> list[str]:
     """Return remote files of an earlier push that nobody changed since and that are not in `files`."""
     extra = [path for path in remote.files if path not in files and path != GIT_FILE]
     infos = [
         info
         for start in range(0, len(extra), PATHS_PER_REQUEST)
         for info in api.get_paths_info(
-            repo_id, extra[start : start + PATHS_PER_REQUEST], expand=True, revision=remote.commit
+            repo_id, extra[start : start + PATHS_PER_REQUEST], expand=True, revision=remote.commit, repo_type=kind
         )
     ]
     return [info.path for info in infos if info.last_commit and info.last_commit.title.startswith(TITLE)]

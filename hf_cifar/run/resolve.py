@@ -54,6 +54,7 @@ class Request:
     Attributes:
         config: every option.
         model: the saved model or the architecture that the stage takes; None where it takes none.
+        beside: the other models of a stage that takes several.
         weights: of that architecture, where they are not its own.
         start: what a training stage starts from.
         dataset: None where the stage takes no images, or takes the checkpoint's own.
@@ -63,6 +64,7 @@ class Request:
 
     config: RunConfig
     model: Location | None = None
+    beside: tuple[Location, ...] = ()
     weights: Location | None = None
     start: StartKind | None = None
     dataset: DatasetLocation | None = None
@@ -243,11 +245,26 @@ def _request_of_trained(layers: list[Layer], stage: str) -> Request:
         )
     if stage == "compare":
         return Request(config)
+    if stage == "demo":
+        first, *others = _shown(config)
+        return Request(config, model=first, beside=tuple(others), trained_by=run)
     model = None
     if stage in ("evaluate", "predict"):
         model = locate_checkpoint(config.checkpoint if config.checkpoint is not None else str(config.folder))
     dataset = locate_dataset(config.data.dataset) if measures else None
     return Request(config, model=model, dataset=dataset, trained_by=run)
+
+
+def _shown(config: RunConfig) -> list[Location]:
+    """Locate the models of the demo: those of --runs, or that of --checkpoint, by default of --output-dir."""
+    runs = config.comparison.runs
+    if runs and config.checkpoint is not None:
+        raise InputError("--runs and --checkpoint exclude each other: name every model in --runs")
+    models = [locate_checkpoint(name) for name in runs or [config.checkpoint or str(config.folder)]]
+    for index, model in enumerate(models):
+        if any(model.same_place(other) for other in models[:index]):
+            raise InputError(f"--runs {runs[index]}: the same model is named twice")
+    return models
 
 
 def _recorded_for_evaluation(run: RecordedRun, asked: Layer) -> Layer:

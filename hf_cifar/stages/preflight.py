@@ -8,7 +8,7 @@ from hf_cifar.hub.access import check_push
 from hf_cifar.run.resolve import Request
 from hf_cifar.utils.files import refuse_unwritable
 from hf_cifar.utils.network import go_offline, hub_cached, hub_reachable, is_address, reachable
-from hf_cifar.utils.packages import require_train
+from hf_cifar.utils.packages import require, require_train
 
 TORCHVISION_SERVER = "https://download.pytorch.org"
 ALTERNATIVES = "use a local folder (--dataset DIR) and local weights (--weights FILE), or try --recipe demo"
@@ -35,10 +35,12 @@ def check(request: Request) -> None:
     if config.stages and config.hub.push_to_hub:
         # Before hours of training, not after; the push stage asks for itself.
         check_push(config)
+    if config.stage == "demo":
+        _check_demo()
     on_hub: list[tuple[str, str, str | None]] = []
     if request.dataset is not None and request.dataset.kind == "hub":
         on_hub.append(("dataset", request.dataset.name, None))
-    for location in (request.model, request.weights):
+    for location in (request.model, *request.beside, request.weights):
         if location is not None and location.kind == "hub":
             on_hub.append(("model", location.name, location.revision))
     if on_hub and not hub_reachable():
@@ -50,6 +52,11 @@ def check(request: Request) -> None:
                 raise InputError(f"cannot reach the Hugging Face Hub, and {kind} {full} is not cached: {ways}")
         go_offline()
     _check_torchvision(request)
+
+
+def _check_demo() -> None:
+    for module in ("gradio", "pytorch_grad_cam"):
+        require(module, "demo")
 
 
 def _check_feature_cache(place: str) -> None:

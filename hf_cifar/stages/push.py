@@ -2,6 +2,7 @@
 
 import shlex
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from hf_cifar.config.parts import ExportConfig, HubConfig
@@ -10,6 +11,7 @@ from hf_cifar.hub.access import check_access, check_target, find_token
 from hf_cifar.hub.additions import Additions
 from hf_cifar.hub.export import Trained, trained_stage
 from hf_cifar.hub.push import PushResult, push_exported
+from hf_cifar.hub.space.build import network_of, steps_of
 from hf_cifar.run.resolve import Request
 from hf_cifar.stages.export import export_with, find_trained, refuse_several_processes
 from hf_cifar.stages.forms import additions_asked_for, additions_of_last_export
@@ -47,11 +49,20 @@ def _export_and_push(trained: Trained, hub: HubConfig, request: Request | None) 
     """Export and push; without a request in the forms of the last export."""
     try:
         name = check_target(hub)
+        if hub.space == "static":
+            _refuse_without_page(trained, request)
         token = find_token(hub) if hub.dry_run else check_access(hub)
         before = trained.card
         with _additions(trained, request) as additions:
             export_with(trained, hub, additions, trust_earlier_check=True)
-        return push_exported(trained, hub, name, token, before)
+        if hub.space == "static":
+            network_of(trained)
+        pushed = push_exported(trained, hub, name, token, before)
+        if hub.space is None:
+            return pushed
+        from hf_cifar.hub.space.push import push_space
+
+        return replace(pushed, space=push_space(trained, hub, hub.space, name, token))
     except (InputError, HubError) as error:
         retry = _command(trained, hub, request)
         raise type(error)(f"{error}; nothing local is lost, retry with: {retry}") from error
@@ -63,6 +74,13 @@ def _additions(trained: Trained, request: Request | None) -> AbstractContextMana
     return additions_asked_for(trained, request)
 
 
+def _refuse_without_page(trained: Trained, request: Request | None) -> None:
+    """Refuse, before anything is made or sent, a Space that could have no page."""
+    if request is None or not set(request.config.export.variants) & {"onnx", "onnx-q8"}:
+        network_of(trained)
+    steps_of(trained.model)
+
+
 def _command(trained: Trained, hub: HubConfig, request: Request | None) -> str:
     """Return the command that repeats the push."""
     source = trained.stage.path if trained.stage else trained.model
@@ -71,6 +89,7 @@ def _command(trained: Trained, hub: HubConfig, request: Request | None) -> str:
     for name, value in (("--revision", hub.revision), ("--license", hub.license)):
         words += [name, value] if value else []
     words += ["--hub-token-file", hub.hub_token_file] if hub.hub_token_file else []
+    words += ["--space", hub.space] if hub.space else []
     words += ["--public"] if hub.public else []
     words += _of_forms(request) if request is not None else []
     return shlex.join(words)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from mimetypes import guess_type
 from urllib.parse import parse_qs, unquote
 
 from support.hub.store import KINDS, Commit, Refusal, Repository, Store, card_errors, front_matter
@@ -267,7 +268,7 @@ class Endpoints:
 
     def resolve(self, kind: str, repo: str, rev: str, path: str) -> Answer:
         commit = self._at(kind, repo, rev)
-        headers = (("X-Repo-Commit", commit.oid),)
+        headers = (("X-Repo-Commit", commit.oid), ("Content-Type", guess_type(path)[0] or "application/octet-stream"))
         if path not in commit.files:
             return refused(Refusal(404, "Entry not found", "EntryNotFound"), dict(headers))
         file = commit.files[path]

@@ -1,0 +1,1 @@
+"""A Space of the Hub that shows a model: a page that classifies in the visitor's browser."""
