@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, set_seed
 
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.data.content import MAX_IMAGES, image_hashes
+from hf_cifar.data.layout import describe_source, recorded_layout
 from hf_cifar.data.sources import Source, load_source
 from hf_cifar.data.splits import Splits, make_splits
 from hf_cifar.errors import InputError
@@ -110,7 +111,7 @@ def load_data(config: RunConfig) -> Data:
     sizes = ", ".join(
         f"{name} {len(images):,} ({describe_split(splits.origin[name])})" for name, images in splits.parts().items()
     )
-    say(f"data: {source.name}, {len(source.label_names)} classes; {sizes}")
+    say(f"data: {describe_source(source)}; {sizes}")
     for name, count in splits.num_corrupt.items():
         if count:
             say(f"warning: {count:,} unreadable images of {name} are left out")
@@ -250,6 +251,7 @@ def claim(run_folder: RunFolder, source: Source, splits: Splits, weights: Weight
         "fingerprints": {name: images.fingerprint for name, images in parts.items()},
         "splits": {name: origin.to_dict() for name, origin in splits.origin.items()},
         **({} if weights is None else {"backbone": describe_weights(weights)}),
+        **recorded_layout(source.layout),
     }
     few = sum(map(len, parts.values())) <= MAX_IMAGES
     hashes = {name: np.sort(image_hashes(images)) for name, images in parts.items()} if few else None
@@ -305,6 +307,7 @@ def _metrics(
             train_per_class={name: int((targets == label).sum()) for label, name in enumerate(names)},
             num_corrupt=splits.num_corrupt,
             splits=splits.origin,
+            label_column=source.layout.label_column if source.layout is not None else None,
         ),
         test=compute_metrics(trained.test_logits, splits.test.targets, names, temperature),
         validation=compute_metrics(trained.validation_logits, splits.validation.targets, names, temperature),
