@@ -47,8 +47,8 @@ class DataConfig:
     dataset: str = option(
         "cifar10",
         "cifar10, digits (bundled), a Hub id such as USER/NAME, a folder of images (train/CLASS/*.png, or with a file "
-        "metadata.csv, metadata.jsonl or labels.csv), of Parquet files in the Hub's layout, or of save_to_disk; or a .zip "
-        "file of one",
+        "metadata.csv, metadata.jsonl or labels.csv), of Parquet files in the Hub's layout, or of save_to_disk; or a "
+        ".zip file of one",
         metavar="NAME|HUB_ID|DIR",
     )
     dataset_config: str | None = option(None, "configuration of a Hub dataset that has several")
