@@ -67,14 +67,14 @@ def load_source(config: DataConfig, for_training: bool = True) -> Source:
     location = locate_dataset(config.dataset)
     revision: str | None = None
     folders: tuple[Path, ...] | None = None
-    words, file_column = "", None
+    words, file_column, root = "", None, None
     if location.kind == "bundled":
         name, tables = "digits (scikit-learn)", {"train": _digits()}
         digests = {"train": _digest([tables["train"].data.column("image").to_pylist()])}
     elif location.kind == "folder":
         path = Path(location.name)
         name, folder = (path.stem, unpacked(path)) if path.is_file() else (path.resolve().name, path)
-        local = read_folder(folder, config.label_column)
+        local, root = read_folder(folder, config.label_column), folder
         tables, folders, words, file_column = local.tables, local.folders, local.layout, local.file_column
         digests = {split: _digest(_described(paths, folder)) for split, paths in local.files.items()}
     else:
@@ -84,6 +84,7 @@ def load_source(config: DataConfig, for_training: bool = True) -> Source:
     if for_training and "train" not in tables:
         raise InputError(f"--dataset {config.dataset} has no train split, only {', '.join(tables)}")
     splits, label_names, layout = _labelled(tables, digests, config, folders, words)
+    splits = {split: replace(images, root=root) for split, images in splits.items()}
     if file_column is not None:
         layout = replace(layout, image_column=file_column)
     if for_training and len(set(splits["train"].labels.tolist())) < 2:

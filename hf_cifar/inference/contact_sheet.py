@@ -25,6 +25,7 @@ h1 {{ font-size: 1.2rem }}
 main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: 1rem }}
 figure {{ margin: 0; overflow-wrap: anywhere }}
 img {{ width: 100%; aspect-ratio: 1; object-fit: contain; background: #8882 }}
+img[src^="data:image/png"] {{ image-rendering: pixelated }}
 b {{ display: block }}
 small {{ opacity: .75 }}
 </style></head><body>
