@@ -56,7 +56,8 @@ def hint(name: str, known: Iterable[str]) -> str:
 def _likeness(name: str, other: str) -> float:
     """Return how like a name is to what may have been meant: 1 the same, 0 not at all."""
     one, two = name.casefold().strip("-"), other.casefold().strip("-")
-    if _distance(one, two) <= max(1, len(one) // 3):
+    allowed = max(1, len(one) // 3)
+    if abs(len(one) - len(two)) <= allowed and _distance(one, two) <= allowed:
         return 1 + SequenceMatcher(None, one, two).ratio()
     words, others = (set(re.findall(r"[^\W_]+", text)) for text in (one, two))
     return len(one) / len(two) if len(one) > 2 and words and words <= others else 0.0
