@@ -18,14 +18,15 @@ EVERY = TRAINING | {"evaluate", "predict", "compare", "export", "push"}
 # Written down by reading what each stage does with an option, and not by what the options say of themselves.
 USEFUL = {
     **dict.fromkeys(("stage", "output_dir"), EVERY),
-    **dict.fromkeys(("recipe", "momentum", "resume", "image_cache", "push_to_hub"), TRAINING),
+    **dict.fromkeys(("recipe", "momentum", "resume", "image_cache", "selection_metric"), TRAINING),
+    **dict.fromkeys(("push_to_hub",), TRAINING),
     **dict.fromkeys(("model", "weights", "image_size", "normalization", "augment", "random_erasing"), TRAINING),
     **dict.fromkeys(("dataset", "dataset_config", "dataset_revision", "image_column"), TRAINING | {"evaluate"}),
     **dict.fromkeys(("label_column", "val_fraction", "max_train_samples"), TRAINING | {"evaluate"}),
     **dict.fromkeys(("max_eval_samples", "skip_corrupt", "seed", "robustness"), TRAINING | {"evaluate"}),
     **dict.fromkeys(("mixup", "cutmix", "unfreeze", "unfreeze_every", "bn", "layer_decay"), FINETUNING),
     **dict.fromkeys(("head_lr", "scheduler", "step_size", "gamma", "plateau_patience"), FINETUNING),
-    **dict.fromkeys(("selection_metric", "early_stopping", "ema", "interpolate"), FINETUNING),
+    **dict.fromkeys(("early_stopping", "ema", "interpolate"), FINETUNING),
     "gradient_checkpointing": {"finetune", "lpft"},
     "from_": {"finetune"},
     **dict.fromkeys(("features", "solver", "feature_cache", "feature_backend", "feature_dtype"), PROBING),
