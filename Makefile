@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test test-oldest check bench clean
+.PHONY: venv demo test test-oldest check bench dist clean
 
 venv: $(VENV)/.installed
 
@@ -36,6 +36,13 @@ check: venv
 
 bench: venv
 	$(BIN)/python scripts/benchmark.py
+
+# Wheel and source archive, with every field of their metadata checked as an index checks it.
+dist: venv
+	$(BIN)/python -m pip install --quiet --editable '.[dist]'
+	rm -rf dist build
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
 
 clean:
 	rm -rf $(VENV) .venv-oldest runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -6,14 +6,18 @@ import json
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import hf_cifar
+from hf_cifar.config.aliases import canonical, meant
+from hf_cifar.config.commands import COMMANDS, placed, split_command
 from hf_cifar.config.fields import TRAINING, flag, merged
 from hf_cifar.config.recipes import read_yaml
 from hf_cifar.config.run_config import flags, nested
 from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
-from hf_cifar.errors import HubError, InputError, Interrupted, TrainingError, hint
+from hf_cifar.errors import HubError, InputError, Interrupted, TrainingError
 from hf_cifar.run.resolve import Request, resolve
 from hf_cifar.utils import interruption
 from hf_cifar.utils.garbage import lasting
@@ -22,14 +26,6 @@ from hf_cifar.utils.processes import is_main, rank
 
 if TYPE_CHECKING:
     from hf_cifar.experiment import Result
-
-EPILOG = """\
-Every field of transformers.TrainingArguments is a flag too and overrides the recipe, such as
-  --learning-rate 0.01 --num-train-epochs 20 --train-batch-size 64 --dataloader-num-workers 4
-(--train-batch-size is the batch size over all processes). With --stage lpft they apply to fine-tuning, and
---probe-learning-rate and the like to the probe; those that say how to compute, such as the workers, apply to both.
-An option that does nothing in a stage is refused. The last line of standard output is one JSON object.
-Exit status: 0 success, 2 the request or its input is wrong, 1 any other failure, 130 Ctrl-C, 143 SIGTERM."""
 
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
 
@@ -46,17 +42,24 @@ def parse(arguments: list[str]) -> Request:
     """Resolve command-line arguments.
 
     Raises:
-        InputError: an unknown flag, a value that does not fit, or a configuration file that cannot be used.
+        InputError: an unknown command or flag, a value that does not fit, or a configuration file that cannot be used.
     """
-    namespace, rest = _parser().parse_known_args([_dashed(item) for item in arguments])
+    stage, data, options = split_command(arguments)
+    namespace, rest = _parser().parse_known_args([_own_name(item) for item in options])
     values = vars(namespace)
     values.pop("debug")
     file = values.pop("config", None)
+    more, rest = _leading(rest)
     ours, rest = _training_arguments(rest)
     of_probe, unknown = _training_arguments([_of_probe(item) for item in rest])
-    if unknown:
+    if any(item.startswith("--") for item in unknown):
         # Named as they were given, with --probe- in front where it was.
         raise _unknown_option([item for item in rest if _of_probe(item) in unknown])
+    data += more + unknown
+    if stage is not None:
+        values |= {"stage": stage, **placed(stage, data, values)}
+    elif data:
+        raise InputError(f"unexpected argument {data[0]!r}: options start with --, and a command comes first")
     values.update(ours)
     given = nested(values)
     if of_probe:
@@ -64,11 +67,36 @@ def parse(arguments: list[str]) -> Request:
     return resolve(given, read_yaml(Path(file)) if file else None)
 
 
+def _leading(rest: list[str]) -> tuple[list[str], list[str]]:
+    """Split what follows before the first option from the others."""
+    first = next((index for index, item in enumerate(rest) if item.startswith("--")), len(rest))
+    return rest[:first], rest[first:]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the stage that the command line asks for, and return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    text = _asked_for(arguments)
+    if text is not None:
+        with suppress(BrokenPipeError):
+            print(text, flush=True)
+        return 0
     with interruption.listening():
         return _run(arguments)
+
+
+def _asked_for(arguments: list[str]) -> str | None:
+    """Return the help, or the version, that is asked for; None where a stage is to be run."""
+    asked = {"--help", "-h", "--help-all", "--version"} & set(arguments)
+    if not asked:
+        return None
+    if "--version" in asked:
+        return f"hf-cifar {hf_cifar.__version__}"
+    from hf_cifar.config.help_text import overview, stage_help
+
+    words = [word for item in arguments for word in item.split("=", 1)]
+    named = words[words.index("--stage") + 1 : words.index("--stage") + 2] if "--stage" in words else words[:1]
+    return stage_help(named[0], "--help-all" in asked) if named and named[0] in COMMANDS else overview()
 
 
 def _run(arguments: list[str]) -> int:
@@ -134,20 +162,11 @@ def _hush_libraries(reads_dataset: bool) -> None:
 
 
 def _parser() -> _Parser:
-    parser = _Parser(
-        prog="hf-cifar",
-        description="From linear probe to fine-tuned image classifier, honestly evaluated.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", metavar="FILE", help="YAML of configuration values, such as a run's run.yaml")
+    parser = _Parser(prog="hf-cifar", argument_default=argparse.SUPPRESS, allow_abbrev=False, add_help=False)
+    parser.add_argument("--config")
     for name, (_, item) in flags().items():
-        plain = isinstance(item.default, (str, int, float)) and item.default is not False
-        text = item.metadata["help"] + (f" (default: {item.default})" if plain else "")
         if item.type in (bool, bool | None):
-            parser.add_argument(flag(name), action=argparse.BooleanOptionalAction, dest=name, help=text)
+            parser.add_argument(flag(name), action=argparse.BooleanOptionalAction, dest=name)
             continue
         parser.add_argument(
             flag(name),
@@ -155,10 +174,8 @@ def _parser() -> _Parser:
             nargs="+" if item.type == list[str] else None,
             choices=item.metadata["choices"],
             dest=name,
-            metavar=item.metadata["metavar"],
-            help=text.replace("%", "%%"),
         )
-    parser.add_argument("--debug", action="store_true", default=False, help="show the traceback of an error")
+    parser.add_argument("--debug", action="store_true", default=False)
     return parser
 
 
@@ -185,12 +202,12 @@ _numbers.__name__ = "list of numbers"
 _whole_numbers.__name__ = "list of whole numbers"
 
 
-def _dashed(argument: str) -> str:
-    """Return `--output_dir` as `--output-dir`; values stay as they are."""
+def _own_name(argument: str) -> str:
+    """Return `--output_dir` as `--output-dir` and `--lr` as `--learning-rate`; values stay as they are."""
     if not argument.startswith("--"):
         return argument
     name, equals, value = argument.partition("=")
-    return name.replace("_", "-") + equals + value
+    return flag(canonical(name[2:].replace("-", "_"))) + equals + value
 
 
 def _of_probe(argument: str) -> str:
@@ -202,11 +219,9 @@ def _training_arguments(rest: list[str]) -> tuple[dict[str, Any], list[str]]:
     """Return the given flags that are fields of TrainingArguments, by name, and what is left."""
     if not rest:
         return {}, []
-    if not rest[0].startswith("--"):
-        raise InputError(f"unexpected argument {rest[0]!r}: options start with --")
     if not installed(*TRAIN):
         name = rest[0].partition("=")[0]
-        near = hint(name, [flag(known) for known in flags()])
+        near = meant(name[2:].replace("-", "_"), list(flags()))
         raise InputError(f"unknown option {name!r}: {near}if it is one of training, pip install 'hf_cifar[train]'")
     from transformers import HfArgumentParser, TrainingArguments
 
@@ -222,9 +237,9 @@ def _training_arguments(rest: list[str]) -> tuple[dict[str, Any], list[str]]:
 def _unknown_option(rest: list[str]) -> InputError:
     from transformers import TrainingArguments
 
-    known = [flag(name) for name in flags()] + ["--config", "--debug", flag(TRAIN_BATCH_SIZE)]
-    theirs = [flag(name) for name in TrainingArguments.__dataclass_fields__]
-    known += theirs + [name.replace("--", "--probe-", 1) for name in theirs]
-    name = next((item for item in rest if item.startswith("--")), rest[0])
-    name = name.partition("=")[0]
-    return InputError(f"unknown option {name!r}: {hint(name, known)}--help lists the options")
+    known = [*flags(), "config", "debug", "version", "help", TRAIN_BATCH_SIZE]
+    theirs = list(TrainingArguments.__dataclass_fields__)
+    known += theirs + [f"probe_{name}" for name in theirs]
+    name = next(item for item in rest if item.startswith("--")).partition("=")[0]
+    near = meant(name[2:].replace("-", "_"), known)
+    return InputError(f"unknown option {name!r}: {near}--help lists the options")

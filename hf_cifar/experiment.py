@@ -6,17 +6,23 @@ The command line runs the same stages through `run_stage`.
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from hf_cifar.config.aliases import meant, with_canonical_names
 from hf_cifar.config.run_config import flags
+from hf_cifar.config.signatures import takes_options
 from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
-from hf_cifar.errors import unknown_name
+from hf_cifar.errors import InputError
 from hf_cifar.run.resolve import Request, request_for
 from hf_cifar.run.result import StageResult
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.utils.packages import require_train
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 # Imported when they are used: each brings along what it needs, and no more.
 _RUNNERS = {
@@ -95,6 +101,7 @@ class Experiment:
         InputError: an option that does not exist or does not fit.
     """
 
+    @takes_options()
     def __init__(self, **options: Any) -> None:
         _check_names(options)
         self.options = {name: _plain(value) for name, value in options.items()}
@@ -112,6 +119,7 @@ class Experiment:
         given = {name: _plain(value) for name, value in options.items()}
         return request_for(stage, given, self.options)
 
+    @takes_options("audit")
     def audit(self, **options: Any) -> Any:
         """Look for duplicates, leaks between splits and doubtful labels in the dataset."""
         from hf_cifar.stages.preflight import check
@@ -120,18 +128,22 @@ class Experiment:
         check(request)
         return run_stage(request)
 
+    @takes_options("probe")
     def probe(self, **options: Any) -> "Step":
         """Train a head on the frozen backbone."""
         return self._run("probe", options)
 
+    @takes_options("finetune")
     def finetune(self, **options: Any) -> "Step":
         """Fine-tune the backbone, from the probe where there is one."""
         return self._run("finetune", options)
 
+    @takes_options("lpft")
     def lpft(self, **options: Any) -> "Step":
         """Probe, then fine-tune."""
         return self._run("lpft", options)
 
+    @takes_options("evaluate")
     def evaluate(self, **options: Any) -> "Step":
         """Evaluate the last stage, or `checkpoint`, on a split: `split="validation"`, `dataset="DIR"`."""
         return self._run("evaluate", options)
@@ -154,10 +166,12 @@ class Experiment:
         predictor = Predictor(request.checkpoint.full_name, use_cpu=config.use_cpu, backend=config.prediction.backend)
         return predictor.predict(images, top_k=top_k)
 
+    @takes_options("export")
     def export(self, **options: Any) -> Any:
         """Export the last stage, or `checkpoint`, to a folder that opens anywhere, and check it."""
         return run_stage(self.request("export", **options))
 
+    @takes_options("push")
     def push_to_hub(self, hub_model_id: str, **options: Any) -> Any:
         """Export the last stage, or `checkpoint`, and push it: `public=True`, `revision="BRANCH"`, `dry_run=True`."""
         return run_stage(self.request("push", hub_model_id=hub_model_id, **options))
@@ -209,10 +223,35 @@ class Step:
         """Return the folder of the saved model, for `pipeline` and `from_pretrained`."""
         return self.result.model_dir
 
+    @cached_property
+    def _predictor(self) -> Any:
+        from hf_cifar.inference.predictor import Predictor
+
+        return Predictor(self.model_dir)
+
+    @property
+    def model(self) -> "PreTrainedModel":
+        """Return the saved model, loaded on first use, in evaluation mode."""
+        model: PreTrainedModel = self._predictor.model
+        return model
+
+    def pipeline(self, **options: Any) -> Any:
+        """Return `transformers.pipeline("image-classification")` with the saved model.
+
+        Args:
+            options: of `pipeline`, such as `device=0`.
+        """
+        from transformers import pipeline
+
+        predictor = self._predictor
+        return pipeline("image-classification", model=predictor.model, image_processor=predictor.processor, **options)
+
+    @takes_options("finetune")
     def finetune(self, **options: Any) -> "Step":
         """Run `Experiment.finetune`."""
         return self.experiment.finetune(**options)
 
+    @takes_options("evaluate")
     def evaluate(self, **options: Any) -> "Step":
         """Run `Experiment.evaluate` on the model of this step."""
         return self.experiment.evaluate(**{"checkpoint": self.model_dir, **options})
@@ -221,10 +260,12 @@ class Step:
         """Run `Experiment.predict` with the model of this step."""
         return self.experiment.predict(images, top_k, **{"checkpoint": self.model_dir, **options})
 
+    @takes_options("export")
     def export(self, **options: Any) -> Any:
         """Run `Experiment.export` on the model of this step."""
         return self.experiment.export(**{"checkpoint": self.model_dir, **options})
 
+    @takes_options("push")
     def push_to_hub(self, hub_model_id: str, **options: Any) -> Any:
         """Run `Experiment.push_to_hub` on the model of this step."""
         return self.experiment.push_to_hub(hub_model_id, **{"checkpoint": self.model_dir, **options})
@@ -242,9 +283,10 @@ def _check_names(options: dict[str, Any]) -> None:
     from transformers import TrainingArguments
 
     known = (*flags(), TRAIN_BATCH_SIZE, *TrainingArguments.__dataclass_fields__)
-    for name in options:
+    for name in with_canonical_names(options):
         if name not in known:
-            raise unknown_name("option", name, known)
+            near = meant(name, list(known), str)
+            raise InputError(f"unknown option {name!r}: {near}known: {', '.join(known[:20])}, …")
 
 
 def _plain(value: Any) -> Any:

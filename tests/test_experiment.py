@@ -1,5 +1,6 @@
 """The Python interface, against the same stages by the command line."""
 
+import inspect
 import json
 
 import pytest
@@ -46,6 +47,9 @@ def test_a_step_has_its_metrics_pictures_report_and_model(options, image_folder,
     assert step.report.is_file()
     assert {"confusion_matrix", "reliability", "learning_curves"} <= set(step.figures)
     assert all(min(image.size) > 100 for image in step.figures.values())
+    image = next((image_folder / "test").rglob("*.png"))
+    assert step.pipeline()(str(image)) == pipeline("image-classification", str(step.model_dir))(str(image))
+    assert step.model is step.model and not step.model.training
     page = step._repr_html_()
     assert "95% CI" in page and page.count("data:image/png;base64,") == len(step.figures)
     images = sorted((image_folder / "test").rglob("*.png"))[:3]
@@ -53,6 +57,16 @@ def test_a_step_has_its_metrics_pictures_report_and_model(options, image_folder,
     for ours, theirs in zip(step.predict(images, top_k=2), expected, strict=True):
         assert [item["label"] for item in ours] == [item["label"] for item in theirs]
         assert [item["score"] for item in ours] == pytest.approx([item["score"] for item in theirs], abs=1e-5)
+
+
+def test_signatures_show_the_options_of_a_stage():
+    shown = {
+        name: inspect.signature(getattr(Experiment, name)).parameters for name in ("probe", "finetune", "evaluate")
+    }
+    assert shown["probe"]["solver"].default == "trainer" and shown["probe"]["solver"].annotation is str
+    assert "mixup" in shown["finetune"] and "mixup" not in shown["probe"] and "from_" not in shown["probe"]
+    assert "split" in shown["evaluate"] and "model" not in shown["evaluate"]
+    assert {"model", "mixup", "top_k", "output_dir"} <= set(inspect.signature(Experiment).parameters)
 
 
 def test_lpft_in_one_call(options, tmp_path):

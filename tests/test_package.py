@@ -1,5 +1,6 @@
 """The public names are there, and importing the package loads nothing heavy."""
 
+import ast
 import configparser
 import importlib.util
 import re
@@ -37,6 +38,16 @@ def test_the_lower_bounds_are_those_of_the_base_and_of_every_extra_that_the_test
     names = {bound.partition("==")[0] for bound in bounds}
     assert {"numpy", "torch", "transformers", "onnxruntime", "timm", "pytest"} <= names
     assert all("hf_cifar" not in bound for bound in bounds)
+
+
+def test_what_a_person_sees_of_the_package():
+    """And an editor, which reads no `__getattr__`."""
+    assert {"Experiment", "freeze", "__version__"} <= set(dir(hf_cifar))
+    assert set(hf_cifar.__all__) == set(hf_cifar._HOME)
+    tree = ast.parse(Path(hf_cifar.__file__).read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    assert {name.name for node in block.body for name in node.names} == set(hf_cifar.__all__)
+    assert Path(hf_cifar.__file__).with_name("py.typed").is_file()
 
 
 def test_importing_the_package_is_light():

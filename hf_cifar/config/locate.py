@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hf_cifar.errors import InputError, unknown_name
-from hf_cifar.utils.network import hub_reachable, is_hub_id, split_revision
+from hf_cifar.errors import InputError, hint, unknown_name
+from hf_cifar.utils.network import hub_cached, hub_reachable, is_hub_id, split_revision
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
 TORCHVISION = ("resnet18", "resnet34", "resnet50")
@@ -23,6 +23,7 @@ DEFAULT_WEIGHTS = "IMAGENET1K_V1"
 DATASET_ALIASES = {"cifar10": "uoft-cs/cifar10"}
 DATASET_NAMES = (*DATASET_ALIASES, "digits")
 CONFIG_FILE = "config.json"
+ARCHIVE = ".zip"  # of a dataset
 WEIGHTS_SUFFIXES = {".pth", ".pt", ".bin", ".safetensors"}
 
 
@@ -63,7 +64,7 @@ class DatasetLocation:
 
     Attributes:
         kind: bundled, folder or hub.
-        name: the bundled name, the path, or the Hub id.
+        name: the bundled name, the path of a folder or a .zip file, or the Hub id.
     """
 
     kind: Literal["bundled", "folder", "hub"]
@@ -93,6 +94,7 @@ def locate_model(name: str) -> Location:
         if not (path / CONFIG_FILE).is_file():
             raise InputError(f"--model {name}: the folder has no {CONFIG_FILE}; for bare weights use --weights {name}")
         return Location("folder", str(path))
+    refuse_missing_path("--model", name, "model")
     if is_hub_id(name):
         return Location("hub", *split_revision(name))
     raise unknown_name("model", name, MODEL_NAMES)
@@ -125,6 +127,7 @@ def _locate_saved(name: str, option: str) -> Location:
         if model is None:
             raise InputError(f"{option} {name} has no saved model: give a run, one of its stages, or a model's folder")
         return Location("folder", str(model))
+    refuse_missing_path(option, name, "model")
     if is_hub_id(name):
         return Location("hub", *split_revision(name))
     raise InputError(f"{option} {name}: no such folder")
@@ -145,6 +148,7 @@ def locate_weights(name: str) -> Location:
         return Location("file", str(path))
     if path.suffix in WEIGHTS_SUFFIXES or name.startswith((".", "/", "~")):
         raise InputError(f"--weights {name}: no such file or folder")
+    refuse_missing_path("--weights", name, "model")
     if is_hub_id(name):
         return Location("hub", *split_revision(name))
     return Location("torchvision", name)
@@ -163,8 +167,13 @@ def locate_dataset(name: str) -> DatasetLocation:
     path = Path(name).expanduser()
     if path.is_dir():
         return DatasetLocation("folder", str(path))
+    if path.is_file() and path.suffix.lower() == ARCHIVE:
+        return DatasetLocation("folder", str(path))
     if path.exists():
-        raise InputError(f"--dataset {name} is a file: give the folder that holds it")
+        raise InputError(f"--dataset {name} is a file: give the folder that holds it, or a .zip file")
+    if path.suffix.lower() == ARCHIVE:
+        raise InputError(f"--dataset {name}: no such file")
+    refuse_missing_path("--dataset", name, "dataset")
     if is_hub_id(name):
         repository, revision = split_revision(name)
         if revision is not None:
@@ -172,7 +181,45 @@ def locate_dataset(name: str) -> DatasetLocation:
         return DatasetLocation("hub", name)
     if "/" in name:
         raise InputError(f"--dataset {name}: no such folder")
-    raise unknown_name("dataset", name, DATASET_NAMES)
+    if hint(name, DATASET_NAMES):
+        raise unknown_name("dataset", name, DATASET_NAMES)
+    raise InputError(
+        f"--dataset {name}: no such folder; {hint(name, _neighbours(path))}give a folder or a .zip file that is there, "
+        f"a Hub id (USER/NAME), or {' or '.join(DATASET_NAMES)}"
+    )
+
+
+def refuse_missing_path(option: str, name: str, kind: Literal["model", "dataset"]) -> None:
+    """Refuse a path that is not there, though the folder that would hold it is.
+
+    It could be a Hub id too: one with a revision, or in the Hub's cache, is not refused.
+
+    Args:
+        option: that names it.
+        name: as given.
+        kind: of what it would be on the Hub.
+
+    Raises:
+        InputError: it names no file and no folder.
+    """
+    parent, path = Path(name).expanduser().parent, Path(name).expanduser()
+    is_path = name.startswith((".", "/", "~")) or (parent != Path() and parent.is_dir())
+    if not is_path or path.exists() or "@" in name or (is_hub_id(name) and hub_cached(kind, name)):
+        return
+    on_hub = ""
+    if kind == "model" and is_hub_id(name):
+        on_hub = f" (a model of this name on the Hub is {name}@main)"
+    elif is_hub_id(name):
+        on_hub = " (to load a dataset of this name from the Hub, start elsewhere: here its first part is a folder)"
+    raise InputError(f"{option} {name}: no such folder{on_hub}; {hint(path.name, _neighbours(path))}".rstrip("; "))
+
+
+def _neighbours(path: Path) -> list[str]:
+    """Return the names that are in the folder where a path would be."""
+    try:
+        return sorted(other.name for other in path.parent.iterdir() if not other.name.startswith("."))[:1_000]
+    except OSError:
+        return []
 
 
 def read_model_config(location: Location) -> dict[str, Any] | None:

@@ -54,8 +54,9 @@ class DataConfig:
 
     dataset: str = option(
         "cifar10",
-        "cifar10, digits (bundled), a Hub id such as USER/NAME, a folder of Parquet files in the Hub's layout, "
-        "or an image folder (train/CLASS/*.png)",
+        "cifar10, digits (bundled), a Hub id such as USER/NAME, a folder of images (train/CLASS/*.png, or with a file "
+        "metadata.csv, metadata.jsonl or labels.csv), of Parquet files in the Hub's layout, or of save_to_disk; or a "
+        ".zip file of one",
         metavar="NAME|HUB_ID|DIR",
     )
     dataset_config: str | None = option(None, "configuration of a Hub dataset that has several")
@@ -392,10 +393,11 @@ class PredictionConfig:
     )
     output: str | None = option(
         None,
-        "file of the predictions, .csv, .jsonl or .parquet; - for JSON Lines on standard output (default: "
-        "predictions.csv)",
+        "file of the predictions, .csv, .jsonl or .parquet; - for JSON Lines on standard output; default: the screen, "
+        "or predictions.csv where standard output is no terminal and there is no --html",
         metavar="FILE",
     )
+    html: str | None = option(None, "contact sheet: a page with every image and its labels", metavar="FILE")
     top_k: int = option(5, "labels per image", range=at_least(1))
     batch_size: int = option(64, "images in one forward pass", range=at_least(1))
     backend: str = option(

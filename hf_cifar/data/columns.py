@@ -32,11 +32,16 @@ def label_column(features: datasets.Features, requested: str | None, image: str)
     """
     if requested is not None:
         return _existing(requested, features, "--label-column")
+    return _only(label_columns(features, image), LABEL_NAMES, features, "labels", "--label-column")
+
+
+def label_columns(features: datasets.Features, image: str) -> list[str]:
+    """Return the columns that can be labels: those of type ClassLabel, or else plain ones, by their usual names."""
     matches = [name for name, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
     if not matches:
         plain = [name for name, kind in features.items() if name != image and is_plain(kind)]
         matches = [name for name in plain if name.lower() in LABEL_NAMES] or plain
-    return _only(matches, LABEL_NAMES, features, "labels", "--label-column")
+    return matches
 
 
 def find_classes(feature: Any, values: list[Any], column: str, split: str) -> Classes:

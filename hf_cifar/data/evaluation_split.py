@@ -127,4 +127,5 @@ def _together(source: Source) -> LabeledImages:
     rows = datasets.concatenate_datasets([part.rows for part in parts])
     labels = np.concatenate([part.labels for part in parts])
     fingerprint = "+".join(part.fingerprint for part in parts)
-    return LabeledImages("all", rows, labels, np.arange(len(rows)), fingerprint, folders=parts[0].folders)
+    first = parts[0]
+    return LabeledImages("all", rows, labels, np.arange(len(rows)), fingerprint, folders=first.folders, root=first.root)

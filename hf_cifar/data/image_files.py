@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from functools import cache
 
 # Pillow's formats whose decoders run in this process and hold one picture. Left out are those that start another
@@ -12,17 +13,22 @@ FORMATS = (
     *("PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "SPIDER", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM"),
 )
 # Pictures that Pillow may not read without a plugin, or not at all: reported rather than silently left out.
-KNOWN_SUFFIXES = frozenset({".heic", ".heif", ".svg", ".avif", ".jxl"})
+HEIC_SUFFIXES = frozenset({".heic", ".heif"})
+KNOWN_SUFFIXES = HEIC_SUFFIXES | {".svg", ".avif", ".jxl"}
 MAX_VISITS = 16
 _Folder = tuple[int, int]  # device and inode
 
 
 @cache
 def formats() -> tuple[str, ...]:
-    """Return the names of the formats that are opened, as far as the installed Pillow has them."""
+    """Return the names of the formats that are opened, as far as Pillow, or pillow-heif where installed, has them."""
     from PIL import Image
 
     Image.init()
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener(thumbnails=False)
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
@@ -37,7 +43,8 @@ def readable_suffixes() -> frozenset[str]:
     """Return the suffixes of image files that the installed Pillow reads, in lower case."""
     from PIL import Image
 
-    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats())
+    names = formats()  # first: with it the suffixes of a plugin are registered
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in names)
 
 
 def files_below(folder: str, suffixes: Collection[str]) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import datasets
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch.utils.data
 from PIL import Image
 
@@ -75,6 +77,7 @@ class LabeledImages:
         part: the run's use of them, train, validation or test; empty before the splits are made.
         folders: without links, where files that rows name must lie; None where this package listed the files itself.
         decoded: their pixels, where they are cached.
+        root: folder of the dataset, where it is local.
     """
 
     name: str
@@ -85,6 +88,7 @@ class LabeledImages:
     part: str = ""
     folders: tuple[Path, ...] | None = None
     decoded: DecodedImages | None = None
+    root: Path | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -148,6 +152,24 @@ class LabeledImages:
             return [self.decoded[row] for row in self.index[np.asarray(positions, dtype=np.int64)]]
         # Copying the pixels out of Pillow takes as long as half of decoding them: the threads do it too.
         return self._in_threads(lambda row, cell: np.asarray(self._read(row, cell)), positions)
+
+    def files(self) -> list[str]:
+        """Return what each image can be found by: its file below the dataset's folder, or its row, as `train[7]`."""
+        cells = self.rows.data.column("image")
+        paths = pc.struct_field(cells, "path")
+        named = pc.if_else(pc.is_valid(pc.struct_field(cells, "bytes")), pa.scalar(None, paths.type), paths)
+        indices = self.rows._indices
+        rows = self.index if indices is None else np.asarray(indices.column(0))[self.index]
+        return [
+            self._below_root(path) if path else f"{self.name}[{row}]"
+            for path, row in zip(named.take(pa.array(rows)).to_pylist(), self.index, strict=True)
+        ]
+
+    def _below_root(self, path: str) -> str:
+        for root in (self.root, *((self.root.resolve(),) if self.root is not None else ())):
+            if root is not None and Path(path).is_relative_to(root):
+                return str(Path(path).relative_to(root))
+        return path
 
     def where(self, row: int, cell: dict[str, Any] | None = None) -> str:
         """Return the name of a row for messages: its number in the split, and its file if it has one."""

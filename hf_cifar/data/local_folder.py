@@ -1,48 +1,81 @@
-"""Datasets in a local folder: Parquet files, or images in a folder for each class."""
+"""Datasets in a local folder: Parquet files, images in a folder for each class or named by a file, saved datasets."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
 import pyarrow.parquet as pq
 
-from hf_cifar.data.image_files import files_below, image_suffixes, readable_suffixes
+from hf_cifar.data.image_files import HEIC_SUFFIXES, files_below, image_suffixes, readable_suffixes
+from hf_cifar.data.label_files import SUFFIXES, is_label_file, read_label_files
+from hf_cifar.data.layout import CLASS_FOLDERS
+from hf_cifar.data.saved_datasets import is_saved_dataset, read_saved_dataset
 from hf_cifar.data.split_names import SPLIT_NAMES, splits_in, usual_split
 from hf_cifar.errors import InputError
 from hf_cifar.utils.progress import say
 
 PARQUET = ".parquet"
+NAMED = 3  # empty folders that a warning names at most
 
 
-def read_folder(folder: Path) -> tuple[dict[str, datasets.Dataset], dict[str, list[Path]]]:
-    """Open the splits of a folder of Parquet files, or else of images as SPLIT/CLASS/*.png or CLASS/*.png.
+@dataclass(frozen=True)
+class LocalDataset:
+    """A dataset in a local folder, before its columns are known.
+
+    Attributes:
+        tables: of each split.
+        files: that each split was read from.
+        layout: how the folder is arranged, in words.
+        folders: where files that rows name must lie; None where this package listed the files itself.
+        file_column: that names the images, where a file beside them does.
+    """
+
+    tables: dict[str, datasets.Dataset]
+    files: dict[str, list[Path]]
+    layout: str
+    folders: tuple[Path, ...] | None = None
+    file_column: str | None = None
+
+
+def read_folder(folder: Path, label_column: str | None = None) -> LocalDataset:
+    """Open the splits of a saved dataset, or else of Parquet files, of images that metadata.csv or a file like it
+    names, or of images as SPLIT/CLASS/*.png or CLASS/*.png.
 
     A split is what names say: in the Hub's layouts, train-00000-of-00001.parquet and plain_text/train/0000.parquet.
     If no name says a split, everything is train; if some do, all must.
 
+    Args:
+        folder: of the dataset.
+        label_column: the column that was asked for.
+
     Returns:
-        The table of each split and the files that it was read from. An image folder has the columns `image` and
-        `label`, a string.
+        Tables and files. An image folder has the columns `image` and `label`, a string.
 
     Raises:
         InputError: no images, a file that names no split beside files that do, an image outside a class's folder, or
-            Parquet files that cannot be read.
+            files that cannot be read.
     """
-    found = _files(folder, image_suffixes() | {PARQUET})
-    parquet = [path for path, fault in found if path.suffix.lower() == PARQUET and not fault]
+    own = (folder.resolve(),)
+    if is_saved_dataset(folder):
+        return LocalDataset(*read_saved_dataset(folder), "save_to_disk", own)
+    found = _files(folder, image_suffixes() | SUFFIXES | {PARQUET})
+    tables = [path for path, fault in found if path.suffix.lower() in SUFFIXES | {PARQUET} and not fault]
+    parquet = [path for path in tables if path.suffix.lower() == PARQUET and not is_label_file(path)]
     if parquet:
         files = _by_split(parquet, folder, _split_of_parquet)
-        return {split: _parquet(paths, split) for split, paths in files.items()}, files
-    files = _by_split(_readable(found, folder), folder, _split_of_image)
+        return LocalDataset({split: _parquet(paths, split) for split, paths in files.items()}, files, "Parquet", own)
+    images = _readable([(path, fault) for path, fault in found if path not in set(tables)], folder)
+    named = read_label_files([path for path in tables if is_label_file(path)], images, folder, label_column)
+    if named is not None:
+        splits, files, words, column = named
+        return LocalDataset(splits, files, words, file_column=column)
+    files = _by_split(images, folder, _split_of_image)
     if not files:
         raise InputError(f"--dataset {folder} holds no images: neither Parquet files nor train/CLASS/*.png")
-    return {split: _image_folder(paths, folder) for split, paths in files.items()}, files
-
-
-def is_parquet(files: dict[str, list[Path]]) -> bool:
-    """Return whether the files of `read_folder` are Parquet files, and no images."""
-    return any(path.suffix.lower() == PARQUET for paths in files.values() for path in paths)
+    _warn_of_empty(files, folder)
+    return LocalDataset({split: _image_folder(paths, folder) for split, paths in files.items()}, files, CLASS_FOLDERS)
 
 
 def _by_split(paths: Sequence[Path], folder: Path, split_of: Callable[[Path], str | None]) -> dict[str, list[Path]]:
@@ -103,8 +136,27 @@ def _class_of(path: Path, folder: Path) -> str:
     if parts and usual_split(parts[0]):
         parts = parts[1:]
     if not parts:
-        raise InputError(f"{path} is not in the folder of a class: arrange the images as train/CLASS/*.png")
+        raise InputError(
+            f"{path} is not in the folder of a class: arrange the images as train/CLASS/*.png, or name their classes "
+            "in a file metadata.csv with the columns file_name and label"
+        )
     return parts[0]
+
+
+def _warn_of_empty(files: dict[str, list[Path]], folder: Path) -> None:
+    """Say which folders, where those of classes are, hold no images."""
+    filled = {path.relative_to(folder).parts for paths in files.values() for path in paths}
+    roots = {parts[:1] if usual_split(parts[0]) else () for parts in filled}
+    full = {parts[: len(root) + 1] for root in roots for parts in filled if parts[: len(root)] == root}
+    empty = [
+        str(path.relative_to(folder))
+        for root in sorted(roots)
+        for path in sorted(Path(folder, *root).iterdir())
+        if path.is_dir() and not path.name.startswith(".") and path.relative_to(folder).parts not in full
+    ]
+    if empty:
+        more = ", …" if len(empty) > NAMED else ""
+        say(f"warning: no images in {', '.join(empty[:NAMED])}{more} ({len(empty):,} folders): no classes there")
 
 
 def _readable(found: Sequence[tuple[Path, str]], folder: Path) -> list[Path]:
@@ -120,7 +172,11 @@ def _readable(found: Sequence[tuple[Path, str]], folder: Path) -> list[Path]:
         counts = Counter(reason for _, reason in left_out)
         kinds = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
         first = left_out[0][0].relative_to(folder)
-        say(f"warning: {len(left_out):,} images left out, which Pillow cannot read: {kinds} (first: {first})")
+        heic = any(path.suffix.lower() in HEIC_SUFFIXES for path, _ in left_out) and HEIC_SUFFIXES.isdisjoint(
+            readable_suffixes()
+        )
+        remedy = "; pip install 'hf_cifar[heic]' reads .heic" if heic else ""
+        say(f"warning: {len(left_out):,} images left out, which Pillow cannot read: {kinds} (first: {first}){remedy}")
     return readable
 
 

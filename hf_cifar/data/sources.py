@@ -1,8 +1,8 @@
-"""Datasets from the Hub, a folder of Parquet files, an image folder, or the bundled digits."""
+"""Datasets from the Hub, a local folder or archive, or the bundled digits."""
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import datasets
@@ -12,12 +12,15 @@ from PIL import Image
 
 from hf_cifar.config.locate import DatasetLocation, locate_dataset
 from hf_cifar.config.parts import DataConfig
-from hf_cifar.data.columns import find_classes, image_column, label_column
+from hf_cifar.data.archives import unpacked
+from hf_cifar.data.columns import find_classes, image_column, label_column, label_columns
 from hf_cifar.data.images import LabeledImages
-from hf_cifar.data.local_folder import is_parquet, read_folder
+from hf_cifar.data.layout import CLASS_FOLDERS, Layout
+from hf_cifar.data.local_folder import read_folder
 from hf_cifar.data.split_names import usual_split
 from hf_cifar.errors import InputError
 from hf_cifar.utils.checksums import sha256_of
+from hf_cifar.utils.progress import say
 
 # Where `datasets` keeps the files of a dataset of the Hub.
 HUB_FOLDERS = (
@@ -40,6 +43,7 @@ class Source:
         revision: the commit of a Hub dataset.
         splits: some of train, validation and test; for training, train is there.
         label_names: one for each class; labels of every split are indices into them.
+        layout: where in it images and labels were found; None for bundled data.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Source:
     revision: str | None
     splits: dict[str, LabeledImages]
     label_names: list[str]
+    layout: Layout | None = None
 
 
 def load_source(config: DataConfig, for_training: bool = True) -> Source:
@@ -62,24 +67,36 @@ def load_source(config: DataConfig, for_training: bool = True) -> Source:
     location = locate_dataset(config.dataset)
     revision: str | None = None
     folders: tuple[Path, ...] | None = None
+    words, file_column, root = "", None, None
     if location.kind == "bundled":
         name, tables = "digits (scikit-learn)", {"train": _digits()}
         digests = {"train": _digest([tables["train"].data.column("image").to_pylist()])}
     elif location.kind == "folder":
-        folder = Path(location.name)
-        name, (tables, files) = folder.resolve().name, read_folder(folder)
-        folders = (folder.resolve(),) if is_parquet(files) else None
-        digests = {split: _digest(_described(paths, folder)) for split, paths in files.items()}
+        path = Path(location.name)
+        name, folder = (path.stem, unpacked(path)) if path.is_file() else (path.resolve().name, path)
+        local, root = read_folder(folder, config.label_column), folder
+        tables, folders, words, file_column = local.tables, local.folders, local.layout, local.file_column
+        digests = {split: _digest(_described(paths, folder)) for split, paths in local.files.items()}
     else:
         name, tables = location.name, _hub(location, config)
         revision, folders = _revision(tables), tuple(Path(place).resolve() for place in HUB_FOLDERS)
         digests = {split: _digest([name, revision, config.dataset_config, split]) for split in tables}
     if for_training and "train" not in tables:
         raise InputError(f"--dataset {config.dataset} has no train split, only {', '.join(tables)}")
-    source = Source(name, location.kind, revision, *_labelled(tables, digests, config, folders))
-    if for_training and len(set(source.splits["train"].labels.tolist())) < 2:
-        raise InputError(f"{name} has only one class in train: a classifier needs at least two")
-    return source
+    splits, label_names, layout = _labelled(tables, digests, config, folders, words)
+    splits = {split: replace(images, root=root) for split, images in splits.items()}
+    if file_column is not None:
+        layout = replace(layout, image_column=file_column)
+    if for_training and len(set(splits["train"].labels.tolist())) < 2:
+        only = label_names[splits["train"].labels[0]]
+        ways = (
+            "arrange the images as train/CLASS/*.png, or name them in labels.csv with the columns file_name and label"
+        )
+        raise InputError(
+            f"{name} has only one class in train, {only!r}: a classifier needs at least two"
+            + (f"; {ways}" if words == CLASS_FOLDERS else "")
+        )
+    return Source(name, location.kind, revision, splits, label_names, layout if location.kind != "bundled" else None)
 
 
 def _labelled(
@@ -87,8 +104,9 @@ def _labelled(
     digests: dict[str, str],
     config: DataConfig,
     folders: tuple[Path, ...] | None,
-) -> tuple[dict[str, LabeledImages], list[str]]:
-    """Return the splits with labels in train's numbering, and the names of the classes.
+    words: str,
+) -> tuple[dict[str, LabeledImages], list[str], Layout]:
+    """Return the splits with labels in train's numbering, the names of the classes, and where they were found.
 
     Without a train split, the first one takes its place.
     """
@@ -101,6 +119,9 @@ def _labelled(
     label = label_column(features, config.label_column, image)
     classes = find_classes(features[label], tables[reference][label][:], label, reference)
     _check_names(classes.names)
+    if not classes.named:
+        say(f"warning: the labels in column {label!r} have no names: the classes are called by their numbers")
+    layout = Layout(words, image, label, [name for name in label_columns(features, image) if name != label])
     splits = {}
     for split, table in tables.items():
         for column in (image, label):
@@ -110,7 +131,7 @@ def _labelled(
         rows = _undecoded(table.select_columns([image]), image, split)
         fingerprint = _digest([digests[split], image, label])
         splits[split] = LabeledImages(split, rows, labels, np.arange(len(rows)), fingerprint, folders=folders)
-    return splits, classes.names
+    return splits, classes.names, layout
 
 
 def _check_names(names: list[str]) -> None:
@@ -147,9 +168,10 @@ def _hub(location: DatasetLocation, config: DataConfig) -> dict[str, datasets.Da
     try:
         published = datasets.load_dataset(location.name, config.dataset_config, revision=config.dataset_revision)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        no_folder = f"no folder {location.name} is here, and " if config.dataset == location.name else ""
         raise InputError(
-            f"dataset {location.name} cannot be loaded from Hub or cache ({' '.join(str(error).split())[:300]}): "
-            "check the name, or use a local folder (--dataset DIR)"
+            f"{no_folder}dataset {location.name} cannot be loaded from Hub or cache "
+            f"({' '.join(str(error).split())[:300]}): check the name, or use a local folder (--dataset DIR)"
         ) from error
     tables = {split: published[name] for name in published if (split := usual_split(name))}
     if not tables:

@@ -38,12 +38,13 @@ def save_artifacts(
         CorruptImageError: an image that is to be shown cannot be read any more.
     """
     names, labels = label_names(model), images.targets
-    save_predictions(folder.predictions, logits, labels, images.index)
+    files = images.files()
+    save_predictions(folder.predictions, logits, labels, images.index, files)
     for path, positions in (
         (folder.mistakes, mistakes(logits, labels)),
         (folder.label_errors, suspected_label_errors(logits, labels)),
     ):
-        write_image_table(path, image_rows(positions, logits, labels, images.index, names))
+        write_image_table(path, image_rows(positions, logits, labels, images.index, names, files))
     save_examples(folder.examples, model, processor, images, names)
     save_figures(folder, metrics, images)
     write_report(folder, metrics)

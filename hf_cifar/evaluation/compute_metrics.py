@@ -1,5 +1,6 @@
 """Compute all metrics of a split from one pass of predictions."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,14 +68,17 @@ def compute_metrics(
     )
 
 
-def save_predictions(path: Path, logits: np.ndarray, labels: np.ndarray, index: np.ndarray) -> None:
-    """Write `predictions.parquet`, one row an image: index (row of the split), label, prediction, probabilities.
+def save_predictions(
+    path: Path, logits: np.ndarray, labels: np.ndarray, index: np.ndarray, files: Sequence[str] | None = None
+) -> None:
+    """Write `predictions.parquet`, one row an image: index (row of the split), label, prediction, probabilities, file.
 
     Args:
         path: of the file.
         logits: float [n, labels].
         labels: int [n].
         index: int [n], the rows of the split.
+        files: for each image what it can be found by; left out where it is not known.
     """
     probabilities = np.exp(log_probabilities(logits)).astype(np.float32)
     table = pa.table(
@@ -83,6 +87,7 @@ def save_predictions(path: Path, logits: np.ndarray, labels: np.ndarray, index: 
             "label": labels.astype(np.int64),
             "prediction": logits.argmax(axis=1).astype(np.int64),
             "probabilities": pa.FixedSizeListArray.from_arrays(probabilities.ravel(), logits.shape[1]),
+            **({"file": list(files)} if files is not None else {}),
         }
     )
     write_aside(path, lambda aside: pq.write_table(table, aside))

@@ -20,6 +20,7 @@ class ImageRow:
         label, prediction: class names.
         label_probability, prediction_probability: of the softmax.
         loss: cross-entropy in nats.
+        file: what the image can be found by: a file below the dataset's folder, or a row of the split.
     """
 
     index: int
@@ -28,6 +29,7 @@ class ImageRow:
     label_probability: float
     prediction_probability: float
     loss: float
+    file: str = ""
 
 
 COLUMNS = tuple(field.name for field in fields(ImageRow))
@@ -39,6 +41,7 @@ def image_rows(
     labels: np.ndarray,
     index: np.ndarray,
     label_names: Sequence[str],
+    files: Sequence[str] | None = None,
 ) -> list[ImageRow]:
     """Return the rows of some images.
 
@@ -48,6 +51,7 @@ def image_rows(
         labels: int [n].
         index: int [n], the rows of the split.
         label_names: class names in the order of the logits.
+        files: for each image what it can be found by.
     """
     log_probs = log_probabilities(logits)
     rows = []
@@ -61,6 +65,7 @@ def image_rows(
                 label_probability=float(np.exp(log_probs[position, label])),
                 prediction_probability=float(np.exp(log_probs[position, prediction])),
                 loss=float(-log_probs[position, label]),
+                file=files[position] if files is not None else "",
             )
         )
     return rows
@@ -85,6 +90,7 @@ def read_image_table(path: Path, limit: int | None = None) -> list[ImageRow]:
             label_probability=float(row["label_probability"]),
             prediction_probability=float(row["prediction_probability"]),
             loss=float(row["loss"]),
+            file=from_csv_text(row.get("file") or ""),  # older versions have no such column
         )
         for row in cells
     ]

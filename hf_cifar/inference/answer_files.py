@@ -14,6 +14,7 @@ from hf_cifar.utils.files import csv_text, refuse_unwritable
 DEFAULT_OUTPUT = "predictions.csv"
 STANDARD_OUTPUT = "-"
 SUFFIXES = (".csv", ".jsonl", ".parquet")
+PAGE_SUFFIXES = (".html", ".htm")
 ROWS_OF_GROUP = 8_192  # of a Parquet file; so many rows are held in memory
 
 SET_COLUMN = "prediction_set"
@@ -25,6 +26,15 @@ class WriteRow(Protocol):
 
     def __call__(self, image: str, predictions: Predictions, labels: list[str] | None = None) -> None:
         """Write an image's path, its predictions, the most likely first, and the labels of its set, if it has one."""
+
+
+def check_page(name: str, overwrite: bool) -> Path:
+    """Check the file that `--html` names, and return its path; raises as `check_output`."""
+    path = Path(name).expanduser()
+    if path.suffix.lower() not in PAGE_SUFFIXES:
+        raise InputError(f"--html {name}: the name of a page ends in .html")
+    _refuse_taken("--html", path, overwrite)
+    return path
 
 
 def check_output(name: str | None, overwrite: bool) -> str:
@@ -44,12 +54,17 @@ def check_output(name: str | None, overwrite: bool) -> str:
     path = Path(name).expanduser()
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"--output {name}: the suffix selects the format, one of {', '.join(SUFFIXES)}")
-    if path.is_dir():
-        raise InputError(f"--output {name} is a folder: give a file")
-    if path.exists() and not overwrite:
-        raise InputError(f"--output {name} exists: choose another file, or replace it with --overwrite")
-    refuse_unwritable("--output", path.parent)
+    _refuse_taken("--output", path, overwrite)
     return str(path)
+
+
+def _refuse_taken(option: str, path: Path, overwrite: bool) -> None:
+    """Refuse a path at which no file can be written, or one is."""
+    if path.is_dir():
+        raise InputError(f"{option} {path} is a folder: give a file")
+    if path.exists() and not overwrite:
+        raise InputError(f"{option} {path} exists: choose another file, or replace it with --overwrite")
+    refuse_unwritable(option, path.parent)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import TypeVar
 from PIL import Image, UnidentifiedImageError
 
 from hf_cifar.data.decoding import decode, open_image
+from hf_cifar.data.image_files import HEIC_SUFFIXES, readable_suffixes
 from hf_cifar.inference.image_paths import ImagePath, is_url
 
 DOWNLOAD_SECONDS = 30.0
@@ -40,6 +41,8 @@ def read_image(image: ImageLike | ImagePath) -> Image.Image:
             raise ValueError(image.fault)
         image = image.path
     path = os.fspath(image)
+    if os.path.splitext(path)[1].lower() in HEIC_SUFFIXES - readable_suffixes():
+        raise ValueError("reading .heic files takes a plugin: pip install 'hf_cifar[heic]'")
     with open_image(_download(path) if is_url(path) else path) as opened:
         return decode(opened)
 

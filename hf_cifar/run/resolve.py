@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_cifar.config.aliases import batch_size_of_stage, with_canonical_names
+from hf_cifar.config.conditions import refuse_without_effect
 from hf_cifar.config.fields import TRAINING, flag
 from hf_cifar.config.layers import Layer, distributed, lay_over, rivals_in
 from hf_cifar.config.locate import (
@@ -33,7 +35,7 @@ from hf_cifar.config.parts import (
 from hf_cifar.config.recipes import read_recipe, read_yaml, recipe_for
 from hf_cifar.config.run_config import RunConfig, flags, nested, stages_of
 from hf_cifar.config.sizes import AUTO
-from hf_cifar.config.training_arguments import COMPUTE_ARGUMENTS, check_training_arguments
+from hf_cifar.config.training_arguments import COMPUTE_ARGUMENTS, TRAIN_BATCH_SIZE, check_training_arguments
 from hf_cifar.errors import InputError, unknown_name
 from hf_cifar.run.combinations import refuse_combinations
 from hf_cifar.run.export_options import asks_for_variants, refuse_idle_measuring, refuse_without_images
@@ -106,6 +108,8 @@ def resolve(given: Layer, file: Layer | None = None) -> Request:
     stage = str(_last(asked, "stage") or RunConfig.stage)
     if stage not in STAGES:
         raise unknown_name("stage", stage, STAGES)
+    given = batch_size_of_stage(given, stage)
+    layers[-1] = given
     _refuse_idle(given, stage)
     if STAGES[stage]:
         return _training_request(layers, stage, base, recipe)
@@ -122,7 +126,7 @@ def request_for(stage: str, options: dict[str, Any], shared: dict[str, Any] | No
         options: of this stage; each must do something in it.
         shared: options for every stage; those that do nothing in this one are left out.
     """
-    shared = shared or {}
+    shared, options = with_canonical_names(shared or {}), with_canonical_names(options)
     features = str({**shared, **options}.get("features", ProbeConfig.features))
     return resolve(nested({**options, "stage": stage}), nested(_for_stage(shared, stage, features)))
 
@@ -133,6 +137,8 @@ def _for_stage(options: dict[str, Any], stage: str, features: str) -> dict[str, 
     kept = {}
     for name, value in options.items():
         of_training = bool(STAGES[stage]) or name in COMPUTE_ARGUMENTS[stage]
+        if name == "batch_size" and STAGES[stage]:
+            name = TRAIN_BATCH_SIZE
         if stage in stages_of(name) if name in known else of_training:
             kept[name] = value
     if stage == "probe" and features == "cached":
@@ -178,6 +184,7 @@ def _training_request(layers: list[Layer], stage: str, base: Layer, recipe: Any)
         values["model"] = {**values.get("model", {}), "model": model.full_name, "weights": None}
     config = RunConfig.from_dict(values)
     _check_training(config)
+    refuse_without_effect(layers[-1], config)
     return Request(
         config,
         model=model,
@@ -235,6 +242,8 @@ def _request_of_trained(layers: list[Layer], stage: str) -> Request:
         refuse_idle_measuring(layers[1], stage, measures)
     if measures and run is not None:
         asked = _merged([_recorded_for_evaluation(run, asked), *layers])
+    if stage == "predict" and layers[1].get("output_dir") is not None and checkpoint is not None:
+        raise InputError("--output-dir does nothing with --checkpoint: predictions go to --output or --html")
     asked |= {"stage": stage, "output_dir": str(_output_folder(asked, stage))}
     config = RunConfig.from_dict(asked)
     if stage in EXPORTING_STAGES and measures and run is None:

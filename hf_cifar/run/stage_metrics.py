@@ -33,6 +33,7 @@ class DatasetInfo:
         splits: for each split, where its images come from.
         num_trained_on: measured images that are identical to training images of the model; None where not known.
         num_left_out: images that were not measured because the model was trained on them.
+        label_column: that the labels were read from; None for bundled data, and where an older version did not say.
     """
 
     id: str
@@ -47,6 +48,7 @@ class DatasetInfo:
     num_corrupt: dict[str, int] = field(default_factory=dict)
     num_trained_on: int | None = None
     num_left_out: int = 0
+    label_column: str | None = None
 
     def count(self, split: str) -> int | None:
         """Return the number of images of train, validation or test."""

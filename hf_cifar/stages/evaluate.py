@@ -54,7 +54,8 @@ def run_evaluation(request: Request) -> StageResult:
     model, processor = load_checkpoint(location, use_cpu=config.use_cpu)
     names = label_names(model)
     classes = match_labels(source.label_names, names)
-    say(f"model: {location.full_name}; data: {source.name}, {split.name}, {_describe(split)}")
+    found = f" ({source.layout.describe()})" if source.layout is not None else ""
+    say(f"model: {location.full_name}; data: {source.name}{found}, {split.name}, {_describe(split)}")
     images = replace(split.images, labels=classes[split.images.labels])
     logits = predict_logits(model, processor, images, f"predicting {split.name}", config.num_workers)
     temperature, temperature_origin = _temperature(request, source, split.name, model, processor, classes)
@@ -145,6 +146,7 @@ def _dataset(source: Source, split: EvaluationSplit) -> DatasetInfo:
         splits={"test": split.origin},
         num_trained_on=split.num_trained_on,
         num_left_out=split.num_left_out,
+        label_column=source.layout.label_column if source.layout is not None else None,
     )
 
 

@@ -1,6 +1,8 @@
-"""`--stage predict`: classify images with a trained model, and write the predictions to a file."""
+"""`--stage predict`: classify images with a trained model, and show the predictions or write them to a file."""
 
+import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,16 @@ from hf_cifar.inference.answer_files import (
     WriteRow,
     answers_to_standard_output,
     check_output,
+    check_page,
     open_answers,
     readable,
 )
 from hf_cifar.inference.image_paths import some_images
 from hf_cifar.inference.predictor import Predictor
+from hf_cifar.inference.screen import answers_to_screen
 from hf_cifar.run.resolve import Request
 from hf_cifar.utils import processes
-from hf_cifar.utils.files import write_aside
+from hf_cifar.utils.files import written_aside
 from hf_cifar.utils.packages import require
 from hf_cifar.utils.progress import progress, say
 
@@ -30,7 +34,8 @@ class PredictionResult:
     """The outcome of `--stage predict`.
 
     Attributes:
-        output: the file; - for standard output.
+        output: the file; - for standard output as JSON Lines; None for none.
+        html: the contact sheet; None for none.
         num_images: classified images.
         num_skipped: images that are missing or unreadable.
         skipped: the first of these: image and reason.
@@ -38,7 +43,8 @@ class PredictionResult:
         seconds: of the pass over the images, without loading the model.
     """
 
-    output: str
+    output: str | None
+    html: str | None
     num_images: int
     num_skipped: int
     skipped: list[dict[str, str]]
@@ -55,6 +61,7 @@ class PredictionResult:
         return {
             "stage": "predict",
             "output": self.output,
+            **({"html": self.html} if self.html is not None else {}),
             "num_images": self.num_images,
             "num_skipped": self.num_skipped,
             "skipped": self.skipped,
@@ -65,7 +72,7 @@ class PredictionResult:
 
 
 def run_prediction(request: Request) -> PredictionResult:
-    """Answer the images that `--images` names, and write the answers to `--output`.
+    """Answer the images that `--images` names, on the screen, in the file of `--output`, or on the page of `--html`.
 
     An image that is not there or cannot be read is named on standard error and has no row.
 
@@ -76,9 +83,11 @@ def run_prediction(request: Request) -> PredictionResult:
     asked = config.prediction
     if processes.count() > 1:
         raise InputError("--stage predict runs in one process: start it without torchrun, once for each part")
-    output = check_output(asked.output, config.overwrite)
+    on_screen = asked.output is None and sys.stdout.isatty()
+    page = check_page(asked.html, config.overwrite) if asked.html is not None else None
+    output = None if asked.output is None and (on_screen or page) else check_output(asked.output, config.overwrite)
     images, total = some_images(asked.images)
-    if Path(output).suffix.lower() == ".parquet":
+    if output is not None and Path(output).suffix.lower() == ".parquet":
         require("pyarrow", "train")
     predictor = Predictor(
         request.checkpoint.full_name,
@@ -92,8 +101,22 @@ def run_prediction(request: Request) -> PredictionResult:
     skipped: list[dict[str, str]] = []
     answered = faults = 0
 
-    def write_all(write: WriteRow) -> None:
-        nonlocal answered, faults
+    with ExitStack() as stack:
+        writers: list[WriteRow] = []
+        if on_screen:
+            writers.append(stack.enter_context(answers_to_screen()))
+        if output == STANDARD_OUTPUT:
+            writers.append(stack.enter_context(answers_to_standard_output()))
+        elif output is not None:
+            aside = stack.enter_context(written_aside(Path(output)))
+            writers.append(
+                stack.enter_context(open_answers(aside, Path(output).suffix, top_k, sets=asked.coverage is not None))
+            )
+        if page is not None:
+            from hf_cifar.inference.contact_sheet import open_contact_sheet
+
+            aside = stack.enter_context(written_aside(page))
+            writers.append(stack.enter_context(open_contact_sheet(aside, predictor.name)))
         with progress(None, "predict", "image", total=total) as bar:
             for answer in predictor.answers(images, top_k):
                 path = str(answer.image)
@@ -102,17 +125,10 @@ def run_prediction(request: Request) -> PredictionResult:
                     skipped.extend([{"image": readable(path), "reason": answer.fault}][: SKIPPED_NAMED - len(skipped)])
                     faults += 1
                 else:
-                    write(path, answer.predictions, answer.prediction_set)
+                    for write in writers:
+                        write(path, answer.predictions, answer.prediction_set)
                     answered += 1
                 bar.update()
-
-    def write_file(aside: Path) -> None:
-        with open_answers(aside, Path(output).suffix, top_k, sets=asked.coverage is not None) as write:
-            write_all(write)
-
-    if output == STANDARD_OUTPUT:
-        with answers_to_standard_output() as write:
-            write_all(write)
-    else:
-        write_aside(Path(output), write_file)
-    return PredictionResult(output, answered, faults, skipped, predictor.name, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    html = None if page is None else str(page)
+    return PredictionResult(output, html, answered, faults, skipped, predictor.name, seconds)

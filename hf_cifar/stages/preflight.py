@@ -38,18 +38,21 @@ def check(request: Request) -> None:
     if config.stage == "demo":
         _check_demo()
     on_hub: list[tuple[str, str, str | None]] = []
-    if request.dataset is not None and request.dataset.kind == "hub":
-        on_hub.append(("dataset", request.dataset.name, None))
     for location in (request.model, *request.beside, request.weights):
         if location is not None and location.kind == "hub":
             on_hub.append(("model", location.name, location.revision))
+    if request.dataset is not None and request.dataset.kind == "hub":
+        on_hub.append(("dataset", request.dataset.name, None))
     if on_hub and not hub_reachable():
         for kind, name, revision in on_hub:
             if not hub_cached(kind, name, revision):
                 full = name if revision is None else f"{name}@{revision}"
                 replaced = config.stages or config.stage == "audit" or kind == "dataset"
                 ways = ALTERNATIVES if replaced else "use a saved folder (--checkpoint DIR)"
-                raise InputError(f"cannot reach the Hugging Face Hub, and {kind} {full} is not cached: {ways}")
+                # What was meant may be a path that is not there.
+                given = (config.data.dataset, config.checkpoint, config.finetune.from_, config.model.model)
+                missing = f"no folder {full} is here, " if full in given else ""
+                raise InputError(f"{missing}cannot reach the Hugging Face Hub, and {kind} {full} is not cached: {ways}")
         go_offline()
     _check_torchvision(request)
 

@@ -8,6 +8,7 @@ import torch
 from transformers import set_seed
 
 from hf_cifar.config.run_config import RunConfig
+from hf_cifar.data.layout import recorded_layout
 from hf_cifar.errors import InputError
 from hf_cifar.evaluation.figures.augmentation import augmentation_figure
 from hf_cifar.evaluation.validation_metrics import validation_metrics
@@ -176,6 +177,7 @@ def claim(run_folder: RunFolder, data: TrainingData, weights: WeightsOrigin | No
         "fingerprints": {name: images.fingerprint for name, images in parts.items()},
         "splits": {name: origin.to_dict() for name, origin in data.splits.origin.items()},
         **({} if weights is None else {"backbone": describe_weights(weights)}),
+        **recorded_layout(data.source.layout),
     }
     hashes = None if data.hashes is None else {name: np.sort(values) for name, values in data.hashes.items()}
     run_folder.describe(provenance, parts, hashes)

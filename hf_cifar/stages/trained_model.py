@@ -124,6 +124,7 @@ def _metrics(
             num_corrupt=splits.num_corrupt,
             splits=splits.origin,
             num_trained_on=data.num_trained_on,
+            label_column=source.layout.label_column if source.layout is not None else None,
         ),
         test=compute_metrics(trained.test_logits, splits.test.targets, names, temperature),
         validation=compute_metrics(trained.validation_logits, splits.validation.targets, names, temperature),

@@ -7,6 +7,7 @@ import numpy as np
 from hf_cifar.audit.leaks import LeakFilter
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.data.content import MAX_IMAGES, image_hashes, num_copies, warn_of_copies
+from hf_cifar.data.layout import describe_source
 from hf_cifar.data.sources import Source, load_source
 from hf_cifar.data.splits import Splits, make_splits
 from hf_cifar.run.wording import describe_split
@@ -47,7 +48,7 @@ def load_training_data(config: RunConfig) -> TrainingData:
     sizes = ", ".join(
         f"{name} {len(images):,} ({describe_split(splits.origin[name])})" for name, images in parts.items()
     )
-    say(f"data: {source.name}, {len(source.label_names)} classes; {sizes}")
+    say(f"data: {describe_source(source)}; {sizes}")
     for name, count in splits.num_corrupt.items():
         if count:
             say(f"warning: {count:,} unreadable images of {name} are left out")

@@ -51,10 +51,17 @@ def refuse_unwritable(option: str, folder: Path) -> None:
 
 def write_aside(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file in the same folder, then rename it to `path`."""
+    with written_aside(path) as aside:
+        write(aside)
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Yield a temporary file in the same folder to be filled, and rename it to `path` on success."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path_aside(path)
     try:
-        write(aside)
+        yield aside
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)

@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 from transformers.image_utils import load_image
 
+from hf_cifar.config.parts import DataConfig
 from hf_cifar.data import images as images_module
 from hf_cifar.data.images import CorruptImageError, LabeledImages, _warn_of_deep_grey
+from hf_cifar.data.sources import load_source
 
 
 def ramp(mode: str) -> Image.Image:
@@ -106,7 +108,7 @@ def test_large_images_are_decoded_in_threads_in_order(monkeypatch):
         return plain(*args)
 
     monkeypatch.setattr(images_module, "_decoded", noted)
-    monkeypatch.setattr(images_module, "usable_cores", lambda: 4)
+    monkeypatch.setattr(images_module, "reading_threads", lambda: 4)
     for side, alone in ((8, True), (160, False)):
         threads.clear()
         assert [image.getpixel((0, 0))[0] for image in encoded(9, side).decode(range(9))] == list(range(9))
@@ -117,3 +119,13 @@ def test_large_images_are_decoded_in_threads_in_order(monkeypatch):
     rows = datasets.Dataset.from_dict({"image": cells}, features=damaged.rows.features)
     with pytest.raises(CorruptImageError, match="image 7 of train"):
         LabeledImages("train", rows, damaged.labels, damaged.index, "mark").decode(range(9))
+
+
+def test_an_image_is_found_by_its_file_or_by_its_row(image_folder):
+    images = load_source(DataConfig(dataset=str(image_folder))).splits["test"].select(np.array([7, 0]))
+    files = images.files()
+    assert files == ["test/green/1.png", "test/blue/0.png"]
+    for file, picture in zip(files, images.decode([0, 1]), strict=True):
+        assert np.array_equal(np.asarray(Image.open(image_folder / file).convert("RGB")), np.asarray(picture))
+    digits = load_source(DataConfig(dataset="digits")).splits["train"].select(np.array([5, 1_000]))
+    assert digits.files() == ["train[5]", "train[1000]"]

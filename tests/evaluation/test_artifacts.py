@@ -42,7 +42,10 @@ def test_every_file_is_there_and_agrees_with_the_logits(saved):
         rows = list(csv.DictReader(lines))
     assert {int(row["index"]) for row in rows} == set(np.flatnonzero(logits.argmax(1) != images.targets).tolist())
     assert all(["ape", "bee", "cat"].index(row["label"]) == images.targets[int(row["index"])] for row in rows)
-    assert folder.report.is_file() and folder.label_errors.is_file()
+    files = images.files()
+    assert pq.read_table(folder.predictions).to_pydict()["file"] == files and all(files)
+    assert {row["file"] for row in rows} == {files[int(row["index"])] for row in rows}
+    assert files[int(rows[0]["index"])] in folder.report.read_text() and folder.label_errors.is_file()
     assert (folder.figures / "confusion_matrix.png").is_file()
     assert len(json.loads((folder.examples / "examples.json").read_text())) == 3
 

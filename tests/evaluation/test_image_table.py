@@ -21,7 +21,9 @@ def test_rows_by_hand():
 
 def test_a_table_is_read_back_as_it_was_written(tmp_path):
     file = tmp_path / "mistakes.csv"
-    rows = image_rows([1, 0], LOGITS, np.array([2, 0]), np.array([40, 41]), ['a, "b"', "two\nlines", "猫"])
+    names = ['a, "b"', "two\nlines", "猫"]
+    rows = image_rows([1, 0], LOGITS, np.array([2, 0]), np.array([40, 41]), names, ["=a/1.png", "猫/2.png"])
+    assert [row.file for row in rows] == ["猫/2.png", "=a/1.png"]
     write_image_table(file, rows)
     assert read_image_table(file) == rows
     assert read_image_table(file, limit=1) == rows[:1]

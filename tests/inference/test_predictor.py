@@ -1,6 +1,7 @@
 import http.server
 import json
 import os
+import sys
 import threading
 import time
 import weakref
@@ -225,6 +226,31 @@ def test_the_default_output_is_in_the_current_folder(photos, checkpoint, tmp_pat
     monkeypatch.chdir(tmp_path)
     assert run_prediction(request(checkpoint, [photos / "mode-L.png"], None)).output == "predictions.csv"
     assert (tmp_path / "predictions.csv").is_file()
+
+
+def test_on_a_terminal_the_answers_are_shown_and_no_file_is_written(photos, checkpoint, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    result = run_prediction(request(checkpoint, [photos / "mode-L.png", photos / "mode-P.png"], None, top_k=2))
+    lines = capsys.readouterr().out.splitlines()
+    [best, _], _ = reference(checkpoint, [photos / "mode-L.png", photos / "mode-P.png"], 2)
+    assert len(lines) == 2 and lines[0].startswith(f"{photos}/mode-L.png  {best['label']} {100 * best['score']:.1f} %")
+    assert result.output is None and result.summary()["output"] is None and not list(tmp_path.iterdir())
+    assert run_prediction(request(checkpoint, [photos / "mode-L.png"], "asked.csv")).output == "asked.csv"
+    assert capsys.readouterr().out == ""
+
+
+def test_a_page_is_written_where_asked(photos, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images = [photos / "mode-L.png", photos / "mode-P.png"]
+    result = run_prediction(request(checkpoint, images, None, html="sheet.html"))
+    assert result.summary()["html"] == "sheet.html" and [path.name for path in tmp_path.iterdir()] == ["sheet.html"]
+    assert (tmp_path / "sheet.html").read_text().count("<figure>") == 2
+    for wrong, message in (("sheet.html", "exists: choose another"), ("sheet.png", "ends in .html")):
+        with pytest.raises(InputError, match=message):
+            run_prediction(request(checkpoint, images, None, html=wrong))
+    run_prediction(request(checkpoint, images, "both.csv", html="sheet.html", overwrite=True))
+    assert (tmp_path / "both.csv").is_file()
 
 
 @pytest.fixture

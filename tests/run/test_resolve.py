@@ -121,10 +121,8 @@ class TestIdleOptions:
     @pytest.mark.parametrize(
         ("arguments", "line"),
         [
-            (
-                ["--stage", "finetune", "--batch-size", "32"],
-                "--batch-size does nothing with --stage finetune",
-            ),
+            (["--stage", "finetune", "--top-k", "3"], "--top-k does nothing with --stage finetune"),
+            (["--stage", "export", "--batch-size", "32"], "--batch-size does nothing with --stage export"),
             (["--stage", "probe", "--mixup", "0.2"], "--mixup does nothing with --stage probe"),
             (["--stage", "evaluate", "--unfreeze", "all"], "--unfreeze does nothing with --stage evaluate"),
             (

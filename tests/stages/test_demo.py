@@ -47,10 +47,10 @@ def test_a_signal_ends_it_and_leaves_nothing(command_line, tiny_model, number):
 
 @pytest.mark.parametrize("package", ["gradio", "pytorch_grad_cam"])
 def test_a_missing_package_is_named_before_any_work(tiny_model, monkeypatch, package):
-    from hf_cifar.formats import runtime
+    from hf_cifar.utils import packages
 
-    find = runtime.find_spec
-    monkeypatch.setattr(runtime, "find_spec", lambda name: None if name == package else find(name))
+    find = packages.find_spec
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == package else find(name))
     with pytest.raises(InputError, match=rf"^{package} is not installed: pip install 'hf_cifar\[demo\]'$"):
         preflight.check(parse(["--stage", "demo", "--checkpoint", str(tiny_model)]))
 

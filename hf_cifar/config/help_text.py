@@ -1,0 +1,174 @@
+"""What `--help` prints: a screen for a stage, the usual options first, or every option. Light: no torch here."""
+
+import textwrap
+from dataclasses import Field, fields
+from typing import Any
+
+from hf_cifar.config.aliases import ALIASES
+from hf_cifar.config.commands import COMMANDS, takes
+from hf_cifar.config.fields import flag
+from hf_cifar.config.parts import STAGES
+from hf_cifar.config.run_config import RunConfig, flags, stages_of
+from hf_cifar.config.training_arguments import COMPUTE_ARGUMENTS, TRAIN_BATCH_SIZE
+
+WIDTH = 100
+INDENT = 28
+# The options that most people want, in groups; those that do nothing in a stage are left out of its help.
+USUAL = {
+    "images and labels": ("dataset", "label_column", "images", "split", "max_train_samples", "max_eval_samples"),
+    "model": ("model", "weights", "from_", "checkpoint", "runs", "image_size"),
+    "training": (
+        *("learning_rate", "num_train_epochs", TRAIN_BATCH_SIZE, "augment", "scheduler", "unfreeze", "layer_decay"),
+        *("early_stopping", "solver", "features", "robustness"),
+    ),
+    "results": ("output", "html", "top_k", "batch_size", "output_dir", "resume", "overwrite", "seed", "recipe"),
+    "hub": ("hub_model_id", "push_to_hub", "public", "revision", "license", "dry_run"),
+}
+# Fields of TrainingArguments among them.
+OF_TRAINER = {
+    "learning_rate": "of fine-tuning; for a probe, one head at a constant rate instead of a grid",
+    "num_train_epochs": "passes over the training images",
+    TRAIN_BATCH_SIZE: "images in a step, over all processes",
+    "use_cpu": "compute on the CPU even where there is an accelerator",
+    "dataloader_num_workers": "processes that load images",
+}
+ALWAYS = (
+    ("--config FILE", "YAML of configuration values, such as a run's run.yaml"),
+    ("--debug", "show the traceback of an error"),
+    ("--version", "print the version"),
+)
+EPILOG = """\
+Every field of transformers.TrainingArguments is a flag too and overrides the recipe, such as
+  --learning-rate 0.01 --num-train-epochs 20 --train-batch-size 64 --dataloader-num-workers 4
+(--train-batch-size is the batch size over all processes). With --stage lpft they apply to fine-tuning, and
+--probe-learning-rate and the like to the probe; those that say how to compute, such as the workers, apply to both.
+An option that does nothing in a stage is refused. The last line of standard output is one JSON object.
+Exit status: 0 success, 2 the request or its input is wrong, 1 any other failure, 130 Ctrl-C, 143 SIGTERM."""
+
+
+def overview() -> str:
+    """Return the commands and every option."""
+    commands = [(command, _purpose(command)) for command in COMMANDS]
+    lines = [
+        "usage: hf-cifar COMMAND [DATA] [options]",
+        "       hf-cifar COMMAND --help      the usual options of a command, in a screen",
+        "",
+        "From linear probe to fine-tuned image classifier, honestly evaluated.",
+        "",
+        "commands (--stage NAME is the same):",
+        *(line for command, text in commands for line in _entry(command, text, 14)),
+    ]
+    return "\n".join([*lines, *_parts(tuple(STAGES)), *_common(), "", EPILOG])
+
+
+def stage_help(command: str, everything: bool = False) -> str:
+    """Return the options of a command's stage.
+
+    Args:
+        command: or the stage.
+        everything: every option that does something in the stage, in full; otherwise the usual ones, a line each.
+    """
+    stage = COMMANDS[command]
+    lines = [f"usage: hf-cifar {command} {_data(stage)}[options]", "", *textwrap.wrap(_purpose(command), WIDTH)]
+    if everything:
+        return "\n".join([*lines, *_parts((stage,)), *_common(), "", EPILOG])
+    for title, names in USUAL.items():
+        entries = [_short(name) for name in names if _does_something(name, stage)]
+        if entries:
+            lines += ["", f"{title}:", *entries]
+    shown = {name for names in USUAL.values() for name in names}
+    others = sum(stage in stages_of(name) for name in flags() if name not in shown and name != "stage")
+    more = f"{others} more options" if others else "all of it in full"
+    lines += ["", f"{more}{', and those of the Trainer' if STAGES[stage] else ''}: hf-cifar {command} --help-all"]
+    return "\n".join(lines)
+
+
+def _purpose(command: str) -> str:
+    """Return what a command does, as the help of --stage says it."""
+    clauses = flags()["stage"][1].metadata["help"].split("; ")
+    words = {clause.partition(": ")[0]: clause.partition(": ")[2] for clause in clauses}
+    text = words.get(COMMANDS[command], "")
+    return text if command == COMMANDS[command] else f"{text} (the same as {COMMANDS[command]})"
+
+
+def _data(stage: str) -> str:
+    kind = takes(stage)
+    if kind is None:
+        return ""
+    words = {"dataset": "DATA", "images": "IMAGE…", "runs": "RUN…", "checkpoint": "RUN"}[kind]
+    run = "[RUN] " if kind != "checkpoint" and stage in stages_of("checkpoint") else ""
+    return f"{run}[{words}] "
+
+
+def _does_something(name: str, stage: str) -> bool:
+    if name in flags():
+        return stage in stages_of(name) and not (name == "batch_size" and STAGES[stage])
+    return bool(STAGES[stage]) or name in COMPUTE_ARGUMENTS[stage]
+
+
+def _short(name: str) -> str:
+    """Return an option in a line."""
+    if name in OF_TRAINER:
+        also = "".join(f" ({flag(alias)})" for alias, own in ALIASES.items() if own == name and len(alias) < 7)
+        spelled = flag(name) if name == "use_cpu" else f"{flag(name)} N"
+        return _line(spelled, OF_TRAINER[name] + also)
+    item = flags()[name][1]
+    spelled = _spelled(name, item)
+    if len(spelled) > INDENT - 4:
+        spelled = spelled.partition("|")[0] + "|…"
+    return _line(spelled, item.metadata["help"])
+
+
+def _parts(stages: tuple[str, ...]) -> list[str]:
+    """Return every option that does something in one of some stages, by parts of the configuration."""
+    titles: dict[str | None, str] = {None: "run"}
+    for part in fields(RunConfig):
+        kind = part.default_factory
+        titles[part.name] = (getattr(kind, "__doc__", "") or part.name).partition(".")[0]
+    lines: list[str] = []
+    for section, title in titles.items():
+        entries = [
+            line
+            for name, (own, item) in flags().items()
+            if own == section and any(_does_something(name, stage) for stage in stages)
+            if len(stages) > 1 or name != "stage"
+            for line in _entry(_spelled(name, item), _with_default(item), INDENT)
+        ]
+        if entries:
+            lines += ["", f"{title}:", *entries]
+    trainer = [name for name in OF_TRAINER if any(_does_something(name, stage) for stage in stages)]
+    return [*lines, "", "Trainer, among others:", *(_short(name) for name in trainer)] if trainer else lines
+
+
+def _common() -> list[str]:
+    return ["", "always:", *(line for spelled, text in ALWAYS for line in _entry(spelled, text, INDENT))]
+
+
+def _spelled(name: str, item: Field[Any]) -> str:
+    if item.type is bool:
+        return flag(name)
+    choices, metavar = item.metadata["choices"], item.metadata["metavar"]
+    if choices is not None and len("|".join(choices)) <= 40:
+        return f"{flag(name)} {'|'.join(choices)}"
+    return f"{flag(name)} {metavar or ('NAME' if choices or item.type in (str, str | None) else 'N')}"
+
+
+def _with_default(item: Field[Any]) -> str:
+    plain = isinstance(item.default, (str, int, float)) and item.default is not False
+    choices = item.metadata["choices"]
+    among = f" [{', '.join(choices)}]" if choices is not None and len("|".join(choices)) > 40 else ""
+    return item.metadata["help"] + among + (f" (default: {item.default})" if plain else "")
+
+
+def _line(spelled: str, text: str) -> str:
+    """Return an option and its help in one line."""
+    room = WIDTH - max(INDENT, len(spelled) + 4)
+    return f"  {spelled:<{INDENT - 4}}  {textwrap.shorten(text, room, placeholder=' …')}"
+
+
+def _entry(spelled: str, text: str, indent: int) -> list[str]:
+    """Return an option and its help, wrapped."""
+    wrapped = textwrap.wrap(text, WIDTH - indent, break_long_words=False, break_on_hyphens=False) or [""]
+    if len(spelled) + 4 > indent:
+        return [f"  {spelled}", *(" " * indent + line for line in wrapped)]
+    return [f"  {spelled:<{indent - 4}}  {wrapped[0]}", *(" " * indent + line for line in wrapped[1:])]
