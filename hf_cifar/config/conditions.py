@@ -12,8 +12,6 @@ CONDITIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "gamma": ("scheduler", ("step", "plateau")),
     "plateau_patience": ("scheduler", ("plateau",)),
     "unfreeze_every": ("unfreeze", ("gradual",)),
-    "feature_cache": ("features", ("cached",)),
-    "feature_backend": ("features", ("cached",)),
     "feature_dtype": ("features", ("cached",)),
     "learning_rates": ("solver", ("trainer",)),
     "strengths": ("solver", ("lbfgs",)),

@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hf_cifar.config.parts import DataConfig
-from hf_cifar.data.content import MAX_IMAGES, image_hashes
+from hf_cifar.data.content import MAX_IMAGES, identical_to
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import Source
-from hf_cifar.data.twins import first_twins
 from hf_cifar.errors import InputError
 from hf_cifar.run.origins import SplitKind, SplitOrigin
 from hf_cifar.utils.progress import say
@@ -102,7 +101,7 @@ def _first_twins(images: LabeledImages) -> np.ndarray:
     if len(images) > MAX_IMAGES:
         say(f"{images.name}: identical files are not looked for among {len(images):,} images; --stage audit does")
         return np.arange(len(images))
-    return first_twins(image_hashes(images))
+    return identical_to(images)
 
 
 def without_corrupt(images: LabeledImages) -> tuple[LabeledImages, int]:

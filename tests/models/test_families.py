@@ -24,8 +24,9 @@ from hf_cifar.stages.train import run_training
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 NAMES = ["blue", "green", "red"]
-# Sixteen blocks of random weights without a residual make of a rounding error a 600 times larger one.
-TOLERANCE = {"mobilenet-v2": 1e-4}
+# Sixteen blocks of random weights without a residual make of a rounding error a 600 times larger one; a LeViT answers
+# one image and a batch with another last digit, which its head enlarges.
+TOLERANCE = {"mobilenet-v2": 1e-4, "levit": 5e-5, "levit-with-teacher": 5e-5}
 
 
 @pytest.fixture(scope="module")

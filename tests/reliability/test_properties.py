@@ -3,6 +3,7 @@
 import csv
 import os
 
+import datasets
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -61,7 +62,9 @@ def test_a_configuration_is_read_as_it_was_written(tmp_path_factory, given_optio
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(labels, some.floats(0.01, 0.99), some.integers(0, 2**64 - 1))
 def test_splits_are_disjoint_complete_and_the_same_again(values, fraction, seed):
-    images = LabeledImages("train", None, np.array(values), np.arange(len(values)), "x")
+    cells = [{"bytes": bytes([number % 256, number // 256]), "path": None} for number in range(len(values))]
+    rows = datasets.Dataset.from_dict({"image": cells})
+    images = LabeledImages("train", rows, np.array(values), np.arange(len(values)), "x")
     source = Source("made up", "folder", None, {"train": images}, [str(name) for name in range(7)])
     try:
         one, again = (make_splits(source, DataConfig(val_fraction=fraction), seed).parts() for _ in range(2))

@@ -24,6 +24,8 @@ USEFUL = {
     **dict.fromkeys(("dataset", "dataset_config", "dataset_revision", "image_column"), TRAINING | {"evaluate"}),
     **dict.fromkeys(("label_column", "val_fraction", "max_train_samples"), TRAINING | {"evaluate"}),
     **dict.fromkeys(("max_eval_samples", "skip_corrupt", "seed", "robustness"), TRAINING | {"evaluate"}),
+    "split_seed": TRAINING | {"evaluate"},
+    "max_accuracy_drop": set(),  # without --formats
     **dict.fromkeys(("mixup", "cutmix", "unfreeze", "unfreeze_every", "bn", "layer_decay"), FINETUNING),
     **dict.fromkeys(("head_lr", "scheduler", "step_size", "gamma", "plateau_patience"), FINETUNING),
     **dict.fromkeys(("early_stopping", "ema", "interpolate"), FINETUNING),
@@ -71,8 +73,6 @@ VALUES = {
     "gamma": 0.5,
     "plateau_patience": 7,
     "unfreeze_every": 3,
-    "feature_cache": "somewhere",
-    "feature_backend": "torch",
     "feature_dtype": "bfloat16",
     "learning_rates": [0.5],
     "strengths": [0.5],

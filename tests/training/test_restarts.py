@@ -179,7 +179,7 @@ import os, signal
 from hf_cifar.data import sources
 def asked(*args):
     os.kill(os.getpid(), signal.SIGTERM)
-from hf_cifar.stages import train as stages
+from hf_cifar.stages import training_data as stages
 stages.load_source = asked
 """
     assert command_line.run(*flags, before=ask) == 143
