@@ -112,8 +112,8 @@ def _run(arguments: list[str]) -> int:
 
             import_stage(request)
             reads_dataset = request.dataset is not None
-            if "transformers" in sys.modules and (reads_dataset or request.config.stage not in ("export", "push")):
-                _hush_libraries(reads_dataset=request.dataset is not None)
+            if reads_dataset or "transformers" in sys.modules:
+                _hush_libraries(reads_dataset)
         result: Result = run_stage(request)
         if is_main():
             print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
