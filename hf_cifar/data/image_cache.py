@@ -51,7 +51,7 @@ def decoded_once(images: LabeledImages, setting: str, folder: Path | None = None
     cache = RowCache(folder, _description(images), (PIXELS, SHAPES), "cached images")
     cache.fill(images.index, lambda rows: _decode(images, rows, cache))
     held = cache.open(len(images.labels))
-    return replace(images, decoded=DecodedImages(held.arrays[PIXELS], held.arrays[SHAPES], held.part, held.position))
+    return replace(images, decoded=DecodedImages(held.files[PIXELS], held.arrays[SHAPES], held.part, held.position))
 
 
 def _obstacle(images: LabeledImages, setting: str, folder: Path) -> str | None:

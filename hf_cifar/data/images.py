@@ -4,7 +4,7 @@ import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ import torch.utils.data
 from PIL import Image
 
 from hf_cifar.data.decoding import decode, encoded, open_image
+from hf_cifar.data.row_cache import mapped
 from hf_cifar.errors import InputError
 from hf_cifar.utils.processes import reading_threads
 from hf_cifar.utils.progress import progress, say
@@ -40,15 +41,21 @@ class DecodedImages:
     """Pixels of images that are decoded already.
 
     Attributes:
-        pixels: for each part of the cache the bytes of its images, one after another, uint8.
+        files: for each part of the cache the .npy file with the bytes of its images, one after another, uint8. A
+            spawned worker gets their names, and not what they hold.
         shapes: for each part height and width of its images, int32 [k, 2].
         part, position: int32 [rows of the split], which part holds a row, and where; -1 where none does.
     """
 
-    pixels: Sequence[np.ndarray]
+    files: Sequence[Path]
     shapes: Sequence[np.ndarray]
     part: np.ndarray
     position: np.ndarray
+
+    @cached_property
+    def pixels(self) -> list[np.ndarray]:
+        """Return the content of the files, memory-mapped."""
+        return [mapped(file) for file in self.files]
 
     @cached_property
     def ends(self) -> list[np.ndarray]:
@@ -62,6 +69,10 @@ class DecodedImages:
         height, width = self.shapes[part][position]
         start, end = self.ends[part][position : position + 2]
         return self.pixels[part][start:end].reshape(height, width, 3)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone, without what is mapped or computed from them."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
 @dataclass(frozen=True)

@@ -37,11 +37,13 @@ class CachedRows:
 
     Attributes:
         arrays: for each name, the arrays of all parts, read-only.
+        files: for each name, the files that they are mapped from.
         part: int32 [rows of the split], the index of the part that holds a row; -1 where none does.
         position: int32 [rows of the split], the row's position in that part; -1 where there is none.
     """
 
     arrays: dict[str, list[np.ndarray]]
+    files: dict[str, list[Path]]
     part: np.ndarray
     position: np.ndarray
 
@@ -147,8 +149,9 @@ class RowCache:
             held = np.load(folder / ROWS)
             part[held] = index
             position[held] = np.arange(len(held))
-        arrays = {name: [_mapped(folder / f"{name}.npy") for folder in parts] for name in self.names}
-        return CachedRows(arrays, part, position)
+        files = {name: [folder / f"{name}.npy" for folder in parts] for name in self.names}
+        arrays = {name: list(map(mapped, some)) for name, some in files.items()}
+        return CachedRows(arrays, files, part, position)
 
     def _fetch(self) -> None:
         if self.store is not None:
@@ -171,7 +174,7 @@ class RowCache:
                 shutil.rmtree(part, ignore_errors=True)
 
 
-def _mapped(path: Path) -> np.ndarray:
+def mapped(path: Path) -> np.ndarray:
     """Return the array of a .npy file, memory-mapped and read-only.
 
     `np.load` would keep a file descriptor for each; of those a process has about a thousand, and a cache may have more

@@ -1,6 +1,8 @@
 """Decoded images: the same pixels, no image file read again, damage found, and no more than was asked for."""
 
 import json
+import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,3 +121,15 @@ def test_sizes(setting, expected):
 def test_what_is_no_size_is_refused_as_the_request_is_read(setting):
     with pytest.raises(InputError, match="--image-cache"):
         DataConfig(image_cache=setting)
+
+
+def test_a_spawned_worker_maps_the_pixels_instead_of_copying_them(tmp_path):
+    for number in range(2):
+        place = tmp_path / "data" / "train" / "ab"[number]
+        place.mkdir(parents=True)
+        Image.fromarray(np.full((200, 300, 3), number + 1, np.uint8)).save(place / "x.png")
+    cached = decoded_once(source(tmp_path / "data"), "auto", tmp_path / "cache")
+    sent = pickle.dumps(cached.decoded)
+    assert len(sent) < 10_000 < 2 * 200 * 300 * 3
+    received = replace(cached, decoded=pickle.loads(sent))
+    assert [int(picture.mean()) for picture in pixels(received)] == [1, 2]
