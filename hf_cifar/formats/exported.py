@@ -7,10 +7,10 @@ from typing import Any
 
 from hf_cifar.config.locate import CONFIG_FILE, Location
 from hf_cifar.errors import InputError
-from hf_cifar.formats.variants import FILES
+from hf_cifar.formats.model_files import model_digest
+from hf_cifar.formats.variants import DESCRIPTION_FILE, FILES, MADE_FROM
 
 PROCESSOR_FILE = "preprocessor_config.json"
-MEASURED_FILE = "formats.json"
 EXPORT = "export"  # beside the model of a stage
 
 
@@ -49,10 +49,7 @@ class ExportedModel:
     @property
     def largest_difference(self) -> float | None:
         """Return how far a score was from the native model's at most, where that was measured at the export."""
-        if not (self.folder / MEASURED_FILE).is_file():
-            return None
-        measured = _read(self.folder / MEASURED_FILE, self.title).get(self.form)
-        found = measured.get("largest_score_difference") if isinstance(measured, dict) else None
+        found = _measured(self.folder, self.form, self.title).get("largest_score_difference")
         return float(found) if isinstance(found, (int, float)) else None
 
     @classmethod
@@ -64,7 +61,8 @@ class ExportedModel:
             form: one of `variants.FILES`.
 
         Raises:
-            InputError: the form is missing, and the command that makes it; or a file cannot be read or downloaded.
+            InputError: the form is missing, or was made from another model, and the command that makes it; or a file
+                cannot be read or downloaded.
         """
         on_hub = location.kind == "hub"
         folder = _downloaded(location, form) if on_hub else _exported_folder(Path(location.name), form)
@@ -87,14 +85,39 @@ def file_of(location: Location, name: str) -> Path | None:
 
 
 def _exported_folder(model: Path, form: str) -> Path:
+    """Return the folder that has a form: the export beside the model of a stage, or the model's own.
+
+    Raises:
+        InputError: there is none, or it was made from another model, such as that of an earlier training.
+    """
     beside = model.parent / EXPORT
-    for folder in (beside, model) if model.name == "model" else (model,):
-        if (folder / FILES[form]).is_file():
-            return folder
     stage = model.parent if model.name == "model" else model
-    raise InputError(
-        f"{model} has no {FILES[form]}: make it by hf-cifar --stage export --formats {form} --checkpoint {stage}"
-    )
+    command = "hf-cifar --stage export --formats"
+    for folder in (beside, model) if model.name == "model" else (model,):
+        if not (folder / FILES[form]).is_file():
+            continue
+        made_from = _measured(folder, form, str(folder)).get(MADE_FROM) if folder != model else None
+        if made_from is not None and made_from != model_digest(model):
+            raise InputError(
+                f"{folder / FILES[form]} was not made from what is in {model} now: repeat the export by "
+                f"{command} {_as_exported(folder)} --checkpoint {stage}"
+            )
+        return folder
+    raise InputError(f"{model} has no {FILES[form]}: make it by {command} {form} --checkpoint {stage}")
+
+
+def _as_exported(folder: Path) -> str:
+    """Return the options that export in the forms that a folder has already."""
+    forms = ",".join(_read(folder / DESCRIPTION_FILE, str(folder)))
+    divided = _read(folder / CONFIG_FILE, str(folder)).get("head_divided_by") is not None
+    return f"{forms} --calibrate" if divided else forms
+
+
+def _measured(folder: Path, form: str, title: str) -> dict[str, Any]:
+    """Return what was measured of a form at its export; nothing where that is not known."""
+    file = folder / DESCRIPTION_FILE
+    found = _read(file, title).get(form) if file.is_file() else None
+    return found if isinstance(found, dict) else {}
 
 
 def _downloaded(location: Location, form: str) -> Path:
@@ -104,15 +127,15 @@ def _downloaded(location: Location, form: str) -> Path:
 
     network = FILES[form]
     weights = [str(Path(network).with_suffix(".bin"))] if network.endswith(".xml") else []
-    for name in (CONFIG_FILE, PROCESSOR_FILE, network, *weights, MEASURED_FILE):
+    for name in (CONFIG_FILE, PROCESSOR_FILE, network, *weights, DESCRIPTION_FILE):
         try:
             file = hf_hub_download(location.name, name, revision=location.revision)
         except LocalEntryNotFoundError as error:
-            if name == MEASURED_FILE:
+            if name == DESCRIPTION_FILE:
                 continue
             raise InputError(f"{name} of {location.full_name} is not cached, and the Hub cannot be reached") from error
         except EntryNotFoundError as error:
-            if name == MEASURED_FILE:
+            if name == DESCRIPTION_FILE:
                 continue
             advice = f"export the model with --formats {form} and push it, or use --backend torch"
             raise InputError(f"{location.full_name} has no {name} on the Hub: {advice}") from error

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from hf_cifar.config.parts import FORMATS, NATIVE
 from hf_cifar.errors import InputError
 
-__all__ = ["DESCRIPTION_FILE", "FILES", "FORMATS", "NATIVE", "files_of", "refuse_missing_packages"]
+__all__ = ["DESCRIPTION_FILE", "FILES", "FORMATS", "MADE_FROM", "NATIVE", "files_of", "refuse_missing_packages"]
 
 # The layout that transformers.js reads: its default in a browser without WebGPU is the quantized file.
 FILES: dict[str, str] = {
@@ -20,6 +20,7 @@ FILES: dict[str, str] = {
 OPENVINO_WEIGHTS = "openvino/openvino_model.bin"
 # In the exported folder: what was measured of each form that is there, by its name.
 DESCRIPTION_FILE = "formats.json"
+MADE_FROM = "made_from"  # in it, of each form: digest of the model that it was made from, as training left it
 ONNX_MODULES = ("onnx", "onnxruntime", "onnxscript")
 
 

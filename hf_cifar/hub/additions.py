@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hf_cifar.formats.variants import DESCRIPTION_FILE, FILES, NATIVE, files_of
-from hf_cifar.hub.export_state import files_digest
+from hf_cifar.formats.model_files import weights_of
+from hf_cifar.formats.variants import DESCRIPTION_FILE, FILES, MADE_FROM, NATIVE, files_of
 from hf_cifar.run.format_metrics import FormatMetrics
 from hf_cifar.run.stage_metrics import StageMetrics
+from hf_cifar.utils.checksums import files_digest
 from hf_cifar.utils.files import write_json
 
 # transformers.js reads it from config.json: the file that a browser takes where nothing is asked for.
@@ -69,7 +70,7 @@ class Additions:
             for name in files_of(form.name):
                 (folder / name).parent.mkdir(exist_ok=True)
                 shutil.copyfile(self.forms / name, folder / name)
-        write_json(folder / DESCRIPTION_FILE, describe(self.formats))
+        write_json(folder / DESCRIPTION_FILE, describe(self.formats, self.made_from.get("model")))
 
     def state(self, folder: Path) -> dict[str, Any]:
         """Return what is remembered of them beside the exported folder; nothing where there are none."""
@@ -110,19 +111,23 @@ class Additions:
             write_json(config, values)
 
 
-def weights_of(folder: Path) -> list[Path]:
-    """Return the files of a model that another head changes: weights and configuration."""
-    return [folder / "config.json", *folder.glob("*.safetensors*")]
-
-
 def _digest(folder: Path, formats: FormatMetrics | None, temperature: float | None) -> str:
     names = [name for form in (formats.exported if formats else []) for name in files_of(form.name)]
     return files_digest([*(folder / name for name in names), *(weights_of(folder) if temperature is not None else [])])
 
 
-def describe(formats: FormatMetrics) -> dict[str, Any]:
-    """Return what clients may want to know of each exported form, by its name."""
-    measured = {"num_examples": formats.num_examples, "native_accuracy": formats.native.accuracy}
+def describe(formats: FormatMetrics, made_from: str | None) -> dict[str, Any]:
+    """Return what clients may want to know of each exported form, by its name.
+
+    Args:
+        formats: all of them.
+        made_from: digest of the model as training left it.
+    """
+    measured = {
+        "num_examples": formats.num_examples,
+        "native_accuracy": formats.native.accuracy,
+        MADE_FROM: made_from,
+    }
     described = {}
     for form in formats.exported:
         values = asdict(form)

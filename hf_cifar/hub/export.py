@@ -14,10 +14,11 @@ from hf_cifar.formats.variants import DESCRIPTION_FILE
 from hf_cifar.hub.additions import Additions
 from hf_cifar.hub.check import TOLERANCE, calibrated_scores, check_files, check_predictions
 from hf_cifar.hub.examples import read_examples
-from hf_cifar.hub.export_state import ExportState, files_digest, text_digest
+from hf_cifar.hub.export_state import ExportState, text_digest
 from hf_cifar.hub.local_paths import without_paths
 from hf_cifar.run.stage_folder import METRICS_FILE, RUN_FILE, StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
+from hf_cifar.utils.checksums import files_digest
 from hf_cifar.utils.files import folder_aside, remove_leftovers, write_json, write_text
 from hf_cifar.utils.formatting import file_size
 from hf_cifar.utils.progress import say

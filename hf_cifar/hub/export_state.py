@@ -50,17 +50,5 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def files_digest(files: list[Path]) -> str:
-    """Return a SHA-256 over the names and contents of files, whatever their order."""
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        content = hashlib.sha256()
-        with file.open("rb") as opened:
-            while block := opened.read(2**20):
-                content.update(block)
-        digest.update(f"{file.name}\0{content.hexdigest()}\n".encode())
-    return digest.hexdigest()
-
-
 def _file(folder: Path) -> Path:
     return folder.parent / (folder.name + STATE_SUFFIX)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from hf_cifar.errors import InputError
+from hf_cifar.formats.model_files import model_digest
 from hf_cifar.formats.variants import refuse_missing_packages
-from hf_cifar.hub.additions import Additions, weights_of
+from hf_cifar.hub.additions import Additions
 from hf_cifar.hub.export import Trained
-from hf_cifar.hub.export_state import ExportState, files_digest
+from hf_cifar.hub.export_state import ExportState
 from hf_cifar.run.environment import versions
 from hf_cifar.run.resolve import Request
 from hf_cifar.utils.progress import say
@@ -58,7 +59,7 @@ def additions_of_last_export(trained: Trained) -> Additions:
     if not state:
         return Additions()
     earlier = Additions.from_state(trained.export, state)
-    if earlier is None or earlier.made_from.get("model") != _digest_of(trained):
+    if earlier is None or earlier.made_from.get("model") != model_digest(trained.model):
         raise InputError(
             f"{trained.export} has other forms of the model (--formats, --calibrate), and the model, or they, were "
             "changed since: export it again, or leave them out with --formats native"
@@ -93,7 +94,7 @@ def _made_from(trained: Trained, request: Request, temperature: float | None) ->
         except PackageNotFoundError:
             continue
     return {
-        "model": _digest_of(trained),
+        "model": model_digest(trained.model),
         "variants": config.export.variants,
         "temperature": temperature,
         "max_accuracy_drop": config.export.max_accuracy_drop,
@@ -101,7 +102,3 @@ def _made_from(trained: Trained, request: Request, temperature: float | None) ->
         "seed": config.seed if config.export.variants else None,
         "versions": installed,
     }
-
-
-def _digest_of(trained: Trained) -> str:
-    return files_digest([*weights_of(trained.model), *trained.model.glob("preprocessor_config.json")])

@@ -20,6 +20,14 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def files_digest(files: Iterable[Path]) -> str:
+    """Return a SHA-256 over the names and contents of files, whatever their order."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f"{file.name}\0{sha256_of(file)}\n".encode())
+    return digest.hexdigest()
+
+
 def write_checksums(mark: Path, files: Iterable[Path]) -> None:
     """Write down the size and checksum of some files, after their content has reached the disk.
 

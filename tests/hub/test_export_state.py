@@ -2,7 +2,8 @@
 
 import hashlib
 
-from hf_cifar.hub.export_state import ExportState, files_digest, text_digest
+from hf_cifar.hub.export_state import ExportState, text_digest
+from hf_cifar.utils.checksums import files_digest
 
 
 def test_it_is_read_as_it_was_written_and_lies_outside_of_the_folder(tmp_path):

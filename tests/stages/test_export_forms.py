@@ -18,6 +18,7 @@ from hf_cifar.formats import variants
 from hf_cifar.formats.runtime import open_runtime
 from hf_cifar.hub import export as hub_export
 from hf_cifar.inference.predictor import Predictor
+from hf_cifar.run.prediction_sets import PredictionSets
 from hf_cifar.run.resolve import request_for
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
@@ -209,9 +210,29 @@ def with_temperature(stage: Path, temperature: float | None) -> Path:
     return stage
 
 
+def sets_of_mixed_images(stage: Path, temperature: float) -> tuple[list[Image.Image], list[int]]:
+    """Give a stage prediction sets, and return images with the sizes of their sets, some of one label and some of more.
+
+    A label is in a set while the shares before it sum to at most `limit`, which lies amid those sums.
+    """
+    ends = [Image.open(path) for path in sorted(data_of(stage).glob("test/*/*.png"))[::11]]
+    mixed = [Image.blend(*ends, share / 16) for share in range(17)]
+    scores = np.array([[item["score"] for item in row] for row in Predictor(str(stage), use_cpu=True).predict(mixed)])
+    powers = scores ** (1 / temperature)
+    shares = powers / powers.sum(axis=1, keepdims=True)
+    sums = np.sort(np.cumsum(shares, axis=1)[:, :2].ravel())
+    widest = np.diff(sums).argmax()  # far from every sum, whatever the rounding
+    limit = sums[widest : widest + 2].mean()
+    sizes = [1 + int((np.cumsum(row)[:-1] <= limit).sum()) for row in shares]
+    assert len(set(sizes)) > 1
+    PredictionSets(4, (0.0, 0.0, float(limit), 1.0)).write(stage / "model")
+    return mixed, sizes
+
+
 def test_calibrated_scores_are_those_of_plain_computation_in_every_form(stage, monkeypatch):
     monkeypatch.undo()  # the folder is opened by another process
     monkeypatch.setattr(latency, "TURN_SECONDS", 0.0)
+    mixed, sizes = sets_of_mixed_images(stage, 0.4)
     with_temperature(stage, 0.4)
     first = export(stage, calibrate=True, formats="onnx")
     assert first.temperature == 0.4 and first.largest_difference < 1e-5
@@ -236,6 +257,12 @@ def test_calibrated_scores_are_those_of_plain_computation_in_every_form(stage, m
             dict(zip(names, scores, strict=True)), abs=1e-5
         )
         assert answers[0]["label"] == names[label]
+    sets = [
+        [answer.prediction_set for answer in Predictor(str(place), coverage=0.6, **options).answers(mixed)]
+        for place, options in ((stage, {}), (folder, {}), (stage, {"backend": "onnx"}))
+    ]
+    assert [len(labels) for labels in sets[0]] == sizes
+    assert sets[1] == sets[0] and sets[2] == sets[0], "prediction_sets.json goes with the export"
     metrics = StageMetrics.read(folder / "metrics.json")
     assert metrics.head_divided_by == 0.4 and StageFolder(stage).read_metrics().head_divided_by is None
     card = (folder / "README.md").read_text()
@@ -279,5 +306,11 @@ def test_a_push_takes_the_forms_of_the_last_export(push, hub, stage):
     assert "## Other formats" in on_hub(hub)["README.md"].decode()
     assert push("--formats", "native").status == 0 and "onnx/model.onnx" not in on_hub(hub)
     export(stage, formats="onnx", **LAX)
+    images = sorted(data_of(stage).glob("test/*/*.png"))
+    assert len(Predictor(str(stage), backend="onnx").predict(images)) == 12
     with_temperature(stage, 3.0)
     assert "has other forms of the model" in push().error
+    command = f"hf-cifar --stage export --formats onnx --checkpoint {stage}"
+    with pytest.raises(InputError, match=rf"was not made from what is in .* now: repeat the export by {command}$"):
+        Predictor(str(stage), backend="onnx")
+    assert len(Predictor(str(stage / "export"), backend="onnx").predict(images)) == 12, "it is whole by itself"
