@@ -22,8 +22,8 @@ from support.onnx import write_onnx
 from transformers import AutoImageProcessor, pipeline
 
 from hf_cifar.errors import InputError
-from hf_cifar.hub.export import Trained
-from hf_cifar.hub.space.build import PAGE_FILES, network_of
+from hf_cifar.hub.export import Trained, trained_stage
+from hf_cifar.hub.space.build import PAGE_FILES, network_of, write_space
 
 NETWORK = "onnx/model.onnx"
 RESIZE_DIFFERENCE = 0.03  # of a score, for pixels that are off by a level of 255, of a network of 3,000 parameters
@@ -71,6 +71,55 @@ def test_the_page_goes_next_to_the_model_in_one_commit(push, hub, with_network):
     assert "transformers@4.3.2/" in about["library"] and "test images right" in about["facts"]
     again = push("--space", "static")
     assert again.status == 0 and again.summary["space"] == {**done.summary["space"], "changed": False}
+
+
+QUICK = "from hf_cifar.evaluation.formats import latency; latency.TURN_SECONDS = 0.0\n"
+WITHOUT_ONNX = """
+from hf_cifar.errors import InputError
+from hf_cifar.formats import make
+def refuse(*_):
+    raise InputError("not today")
+make.export_onnx = refuse
+"""
+
+
+def test_one_command_makes_the_network_and_pushes_its_page(push, hub, stage):
+    for package in ("onnx", "onnxscript"):
+        pytest.importorskip(package, reason="hf_cifar[onnx] is not installed")
+    command = ("--space", "static", "--formats", "onnx,onnx-q8", "--max-accuracy-drop", "100")
+    none = push(*command[:-1], "99", before=QUICK + WITHOUT_ONNX)
+    assert none.status == 2 and "--space needs the model as ONNX" in none.error, "it was asked for, and left out"
+    assert not hub.store.repositories
+    done = push(*command, before=QUICK)
+    assert done.status == 0, done.err
+    there, model = space_of(hub), on_hub(hub)
+    assert {"onnx/model.onnx", "onnx/model_quantized.onnx", "formats.json"} <= set(model)
+    assert there["model/onnx/model_quantized.onnx"] == model["onnx/model_quantized.onnx"]
+    assert f"model/{NETWORK}" not in there and json.loads(there["space.json"])["dtype"] == "q8"
+
+
+@pytest.mark.parametrize("accuracy", [0.25, None])
+def test_the_page_says_how_good_the_network_is_that_it_shows(with_network, tmp_path, accuracy):
+    """And of a Space that computes with the original, how good that is."""
+    trained = trained_stage(with_network)
+    native = trained.stage.read_metrics().test.accuracy
+    form = {"accuracy": native if accuracy is None else accuracy, "num_examples": 12}
+    (with_network / "export" / "formats.json").write_text(json.dumps({"onnx": form}))
+    config = json.loads((with_network / "export" / "config.json").read_text())
+    (with_network / "export" / "config.json").write_text(json.dumps({**config, "head_divided_by": 1.5}))
+    for sdk in ("static", "gradio"):
+        (tmp_path / sdk).mkdir()
+    write_space(tmp_path / "static", trained, "static", REPO, None)
+    about = json.loads((tmp_path / "static" / "space.json").read_text())
+    write_space(tmp_path / "gradio", trained, "gradio", REPO, None)
+    of_app = json.loads((tmp_path / "gradio" / "space.json").read_text())["facts"]
+    if accuracy is None:
+        assert about["facts"] == of_app
+    else:
+        start, end = about["facts"].split(" by the network of this page, ")
+        assert start.endswith("of 12 test images right") and end.endswith(" by the original.")
+        assert "25" in start and "network of this page" not in of_app
+    assert "scores are calibrated" in about["note"]
 
 
 def test_a_gradio_space_needs_no_onnx(push, hub, stage):

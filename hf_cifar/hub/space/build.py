@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import SpaceCardData
 
 from hf_cifar.errors import InputError
+from hf_cifar.formats.variants import DESCRIPTION_FILE, FILES
 from hf_cifar.hub.card.metadata import known_license
 from hf_cifar.hub.card.network import architecture
 from hf_cifar.hub.examples import Example, read_examples
@@ -25,7 +26,8 @@ PAGE_FILES = ("index.html", "page.js", "pixels.js", "style.css")
 # Pinned: another version may compute something else than was tested.
 LIBRARY = "https://cdn.jsdelivr.net/npm/@huggingface/transformers@4.3.2/dist/transformers.min.js"
 # What transformers.js calls them, the first that is there is shown; one that its measurement refused is not there.
-NETWORKS = {"q8": "onnx/model_quantized.onnx", "fp32": "onnx/model.onnx"}
+NETWORKS = {"q8": FILES["onnx-q8"], "fp32": FILES["onnx"]}
+FORMS = {"q8": "onnx-q8", "fp32": "onnx"}  # as `--formats` names them
 PROCESSOR_FILE = "preprocessor_config.json"
 MODEL = "model"  # the folder of the network
 SHORT = 60  # characters that the Hub allows for a short description
@@ -57,7 +59,7 @@ def write_space(folder: Path, trained: Trained, sdk: str, model_id: str, license
     title = _title(config, metrics)
     values |= {
         "title": title,
-        "facts": f"{model_id}: {_quality(metrics)}.",
+        "facts": f"{model_id}: {_quality(metrics, _measured_form(trained, sdk))}.",
         "classes": f"{len(names):,} classes: {', '.join(names[:CLASSES_NAMED])}{', …' * (len(names) > CLASSES_NAMED)}",
         "labels": names,
         "examples": list(map(_shown, examples)),
@@ -74,7 +76,9 @@ def _write_static(folder: Path, trained: Trained) -> dict[str, Any]:
     _copy_model(folder, trained, ("config.json", PROCESSOR_FILE, NETWORKS[dtype]))
     note = "Everything is computed in your browser, by transformers.js; no image is sent anywhere."
     if dtype == "q8":
-        note += " The network is quantized to 8 bits; the accuracy is that of the original."
+        note += " The network is quantized to 8 bits."
+    if _read(trained.export / "config.json").get("head_divided_by") is not None:
+        note += " Its scores are calibrated on validation images."
     return {"note": note, "steps": steps, "dtype": dtype, "library": LIBRARY}
 
 
@@ -129,12 +133,29 @@ def _title(config: dict[str, Any], metrics: StageMetrics | None) -> str:
     return f"{name} on {metrics.dataset.id.rpartition('/')[2]}" if metrics else name
 
 
-def _quality(metrics: StageMetrics | None) -> str:
+def _measured_form(trained: Trained, sdk: str) -> dict[str, Any] | None:
+    """Return what the export measured of the network that the page shows; None for the native one, or if unknown."""
+    file = trained.export / DESCRIPTION_FILE
+    if sdk != STATIC or not file.is_file():
+        return None
+    measured: dict[str, Any] | None = _read(file).get(FORMS[network_of(trained)])
+    return measured
+
+
+def _quality(metrics: StageMetrics | None, form: dict[str, Any] | None) -> str:
+    """Return in words how many answers are right: those of the form that is shown, where it has been measured."""
+    shown = _right(form["accuracy"], form["num_examples"]) if form else ""
     if metrics is None:
-        return "no measured accuracy"
+        return shown or "no measured accuracy"
     test, count = metrics.test, metrics.test.num_examples
-    bounds = interval(test.accuracy_ci95, count)
-    return f"{percent(test.accuracy, count)} of {count:,} test images right (95% CI {bounds})"
+    bounds = f"(95% CI {interval(test.accuracy_ci95, count)})"
+    if form is None or form["accuracy"] == test.accuracy:
+        return f"{_right(test.accuracy, count)} {bounds}"
+    return f"{shown} by the network of this page, {percent(test.accuracy, count)} {bounds} by the original"
+
+
+def _right(accuracy: float, count: int) -> str:
+    return f"{percent(accuracy, count)} of {count:,} test images right"
 
 
 def _shown(example: Example) -> dict[str, Any]:
