@@ -105,7 +105,8 @@ def _card(number: int, model: ShownModel, top_k: int) -> _Card:
     report = f' · <a href="report/{number}" target="_blank">report</a>' if model.facts.report else ""
     with gr.Column(scale=3, min_width=280, elem_classes="model"):
         gr.HTML(
-            f"<h2>{escape(model.name)}</h2><p>{escape(model.network)} · {escape(model.quality)}{report}</p>",
+            f"<h2>{escape(model.name)}</h2><p>{escape(model.network)} · {escape(model.quality)} · "
+            f"{escape(model.scores)}{report}</p>",
             padding=False,
         )
         label = gr.Label(num_top_classes=top_k, label="Answer", elem_id=f"answer-{number}")

@@ -14,6 +14,7 @@ from hf_cifar.hub.card.network import architecture
 from hf_cifar.hub.examples import Example, read_examples
 from hf_cifar.inference.image_paths import ImagePath
 from hf_cifar.inference.predictor import Answer, Predictor
+from hf_cifar.models.calibrate import DIVIDED_BY
 from hf_cifar.run.stage_folder import METRICS_FILE, StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.utils.formatting import interval, percent
@@ -93,6 +94,14 @@ class ShownModel:
         test, count = metrics.test, metrics.test.num_examples
         bounds = interval(test.accuracy_ci95, count)
         return f"{percent(test.accuracy, count)} of {count:,} test images right (95% CI {bounds})"
+
+    @property
+    def scores(self) -> str:
+        """Return whether its scores are calibrated, as a sentence without a full stop."""
+        divided_by = getattr(self._predictor.model.config, DIVIDED_BY, None)
+        if divided_by is None:
+            return "scores are not calibrated"
+        return f"scores are calibrated (temperature {divided_by:.4g})"
 
     @property
     def method(self) -> str:

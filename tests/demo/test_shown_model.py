@@ -38,5 +38,9 @@ def test_what_is_known_of_it(shown, trained):
     assert shown.name == "run/finetune" and shown.facts.report == (trained / "finetune" / "report.html").resolve()
     assert "test images right (95% CI" in shown.quality and len(shown.facts.examples) > 0
     assert title([shown]) == f"{shown.network} on colours" and classes([shown]).startswith("3 classes: ")
+    assert shown.scores == "scores are not calibrated"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shown._predictor.model.config, "head_divided_by", 1.25, raising=False)
+        assert shown.scores == "scores are calibrated (temperature 1.25)"
     exported = Facts.of(locate_checkpoint(str(trained / "finetune" / "export")))
     assert exported.metrics is not None and exported.report is None
