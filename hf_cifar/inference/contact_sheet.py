@@ -54,14 +54,19 @@ def open_contact_sheet(path: Path, model: str, others: int = 1) -> Iterator[Writ
 
         def write(image: str, predictions: list[dict[str, Any]], labels: list[str] | None = None) -> None:
             kind, picture = _thumbnail(image)
-            best, *rest = (escape(labelled(item)) for item in predictions)
+            best, *rest = (_unbroken(labelled(item)) for item in predictions)
             line = "".join(f"{item}<br>" for item in rest[:others])
             line += "" if labels is None else f"{escape(shown_set(labels))}<br>"
-            path_shown = escape(readable(image))
+            path_shown = escape(readable(image)).replace("/", "/<wbr>")  # a name in one piece where it fits
             file.write(FIGURE.format(kind=kind, picture=picture, best=best, others=line, path=path_shown))
 
         yield write
         file.write(TAIL)
+
+
+def _unbroken(text: str) -> str:
+    """Return a label with its share, as HTML that never puts the sign alone on a line."""
+    return escape(text).replace(" %", "&nbsp;%")
 
 
 def _thumbnail(image: str) -> tuple[str, str]:

@@ -35,7 +35,7 @@ def test_a_contact_sheet_is_one_page_that_opens_offline(size, kind, tmp_path):
         write(str(path), scores(dog=1.0))
     page = (tmp_path / "page.html").read_text()
     assert page.count("<figure>") == 2 and page.count(f"data:image/{kind};base64,") == 2
-    assert "<script>" not in page and "&lt;script&gt; 75.0 %" in page and "dog 25.0 %" in page
+    assert "<script>" not in page and "&lt;script&gt; 75.0&nbsp;%" in page and "dog 25.0&nbsp;%" in page
     assert "runs/&lt;a&gt;" in page and "&lt;b&gt;&amp;.png" in page
     assert not re.findall(r"https?://|src=\"(?!data:)|@import|url\(", page)
     assert SIDE >= 96 and len(page) < 40_000
