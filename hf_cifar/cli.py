@@ -115,6 +115,8 @@ def _run(arguments: list[str]) -> int:
             if reads_dataset or "transformers" in sys.modules:
                 _hush_libraries(reads_dataset)
         result: Result = run_stage(request)
+        if request.config.stages:
+            _close(result, request)
         if is_main():
             print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
         return result.status
@@ -131,6 +133,15 @@ def _run(arguments: list[str]) -> int:
             traceback.print_exc()
         _complain(f"error: {_one_line(error)}")
         return 2 if isinstance(error, InputError) else 1
+
+
+def _close(result: "Result", request: Request) -> None:
+    """Say what a finished training means and what to do next."""
+    from hf_cifar.run.result import StageResult
+    from hf_cifar.stages.closing import say_closing
+
+    if isinstance(result, StageResult):
+        say_closing(result, pushed=request.config.hub.push_to_hub)
 
 
 def _one_line(error: Exception) -> str:
