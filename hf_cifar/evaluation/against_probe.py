@@ -4,7 +4,6 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from hf_cifar.data.images import LabeledImages
-from hf_cifar.evaluation.comparison.mcnemar import mcnemar
 from hf_cifar.run.against_probe import AgainstProbe
 from hf_cifar.run.stage_folder import StageFolder
 
@@ -18,6 +17,10 @@ def against_probe(probe: StageFolder, fingerprint: str, test: LabeledImages, log
         test: the test images.
         logits: float [n, labels], of the fine-tuned model on them.
     """
+    from hf_cifar.evaluation.comparison.mcnemar import (
+        mcnemar,
+    )  # with scipy.stats: not before there is something to test
+
     metrics = probe.read_metrics()
     if metrics is None or metrics.dataset.fingerprint != fingerprint or not probe.predictions.is_file():
         return None
