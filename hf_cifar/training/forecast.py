@@ -46,21 +46,21 @@ class StageForecast:
 
 def forecast_probe(probe: Probe) -> StageForecast:
     """Return what a probe takes: its passes through the backbone; heads on features are trained in a moment."""
-    per_image, missing = 0.0, 0
-    for images in probe.splits.parts().values():
-        lacking, seconds = probe.cache.forecast(images)
-        missing, per_image = missing + lacking, max(per_image, seconds)
     online = probe.config.features == "online"
     epochs = float(probe.arguments.num_train_epochs) if online else None
-    if online:
-        missing = len(probe.splits.train)
+    per_image, once = 0.0, 0
+    for part, images in probe.splits.parts().items():
+        every_epoch = online and part == "train"
+        lacking, seconds = probe.cache.forecast(images, again=every_epoch)
+        per_image, once = max(per_image, seconds), once + (0 if every_epoch else lacking)
+    passed = len(probe.splits.train) if online else once
     layer = head(probe.model)
     return StageForecast(
         stage="probe",
-        seconds=missing * per_image * (epochs or 1.0),
-        seconds_per_epoch=missing * per_image,
+        seconds=(passed * epochs + once if epochs is not None else once) * per_image,
+        seconds_per_epoch=passed * per_image,
         epochs=epochs,
-        images=missing,
+        images=passed,
         images_per_second=1 / per_image if per_image else 0.0,
         checkpoint_bytes=2 * FLOAT * layer.num_parameters * len(probe.config.learning_rates),
     )

@@ -74,6 +74,13 @@ def test_layers_that_stay_frozen_take_no_optimizer_state(configure, monkeypatch)
     assert whole.checkpoint_bytes - part.checkpoint_bytes == 4 * (trainable[0] - trainable[1])
 
 
+def test_an_online_probe_passes_through_the_backbone_in_every_epoch(configure, no_pictures):
+    run_stage(configure())
+    (stage,) = run_stage(configure(dry_run=True, overwrite=True, features="online")).stages
+    assert (stage.epochs, stage.images) == (3, 54)
+    assert stage.seconds == pytest.approx(3 * stage.seconds_per_epoch) and stage.seconds > 0
+
+
 def test_what_training_would_refuse_is_refused(configure):
     with pytest.raises(InputError, match="--dry-run with --resume"):
         configure(dry_run=True, resume=True)
