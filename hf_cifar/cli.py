@@ -76,7 +76,11 @@ def _leading(rest: list[str]) -> tuple[list[str], list[str]]:
 def main(arguments: list[str] | None = None) -> int:
     """Run the stage that the command line asks for, and return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    text = _asked_for(arguments)
+    try:
+        text = _asked_for(arguments)
+    except InputError as error:
+        _complain(f"error: {error}")
+        return 2
     if text is not None:
         with suppress(BrokenPipeError):
             print(text, flush=True)
@@ -86,15 +90,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _asked_for(arguments: list[str]) -> str | None:
-    """Return the help, or the version, that is asked for; None where a stage is to be run."""
+    """Return the help, the version or the completion that is asked for; None where a stage is to be run.
+
+    Raises:
+        InputError: the completion of an unknown shell.
+    """
+    words = [word for item in arguments for word in item.split("=", 1)]
     asked = {"--help", "-h", "--help-all", "--version"} & set(arguments)
+    if "--print-completion" in words and not asked:
+        from hf_cifar.config.completion import completion
+
+        return completion(" ".join(words[words.index("--print-completion") + 1 :][:1]))
     if not asked:
         return None
     if "--version" in asked:
         return f"hf-cifar {hf_cifar.__version__}"
     from hf_cifar.config.help_text import overview, stage_help
 
-    words = [word for item in arguments for word in item.split("=", 1)]
     named = words[words.index("--stage") + 1 : words.index("--stage") + 2] if "--stage" in words else words[:1]
     return stage_help(named[0], "--help-all" in asked) if named and named[0] in COMMANDS else overview()
 
@@ -115,6 +127,8 @@ def _run(arguments: list[str]) -> int:
             if reads_dataset or "transformers" in sys.modules:
                 _hush_libraries(reads_dataset)
         result: Result = run_stage(request)
+        if request.config.stages:
+            _close(result, request)
         if is_main():
             print(json.dumps(result.summary(), ensure_ascii=False), flush=True)
         return result.status
@@ -131,6 +145,15 @@ def _run(arguments: list[str]) -> int:
             traceback.print_exc()
         _complain(f"error: {_one_line(error)}")
         return 2 if isinstance(error, InputError) else 1
+
+
+def _close(result: "Result", request: Request) -> None:
+    """Say what a finished training means and what to do next."""
+    from hf_cifar.run.result import StageResult
+    from hf_cifar.stages.closing import say_closing
+
+    if isinstance(result, StageResult):
+        say_closing(result, pushed=request.config.hub.push_to_hub)
 
 
 def _one_line(error: Exception) -> str:

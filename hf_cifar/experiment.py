@@ -36,6 +36,7 @@ _RUNNERS = {
 }
 _TRAINING = ("hf_cifar.stages.train", "run_training")
 _SEEDS = ("hf_cifar.stages.seeds", "run_seeds")
+_DRY_RUN = ("hf_cifar.stages.dry_run", "run_dry")
 
 
 class Result(Protocol):
@@ -52,7 +53,8 @@ class Result(Protocol):
 def import_stage(request: Request) -> Callable[[Request], Any]:
     """Import what the stage of a request needs, and return the function that runs it."""
     config = request.config
-    module, name = _RUNNERS.get(config.stage, _SEEDS if config.seeds else _TRAINING)
+    training = _DRY_RUN if config.hub.dry_run else _SEEDS if config.seeds else _TRAINING
+    module, name = _RUNNERS.get(config.stage, training)
     if config.stage == "predict":
         from hf_cifar.inference.network import import_network
 
@@ -77,7 +79,7 @@ def run_stage(request: Request) -> Any:
     """
     config = request.config
     result = import_stage(request)(request)
-    if config.stages and config.hub.push_to_hub:
+    if config.stages and config.hub.push_to_hub and not config.hub.dry_run:
         from hf_cifar.stages.push import push
         from hf_cifar.utils import processes
 

@@ -36,6 +36,7 @@ ALWAYS = (
     ("--config FILE", "YAML of configuration values, such as a run's run.yaml"),
     ("--debug", "show the traceback of an error"),
     ("--version", "print the version"),
+    ("--print-completion bash|zsh|fish", "print a script by which the shell completes commands and options"),
 )
 EPILOG = """\
 Every field of transformers.TrainingArguments is a flag too and overrides the recipe, such as
@@ -73,7 +74,7 @@ def stage_help(command: str, everything: bool = False) -> str:
     if everything:
         return "\n".join([*lines, *_parts((stage,)), *_common(), "", EPILOG])
     for title, names in USUAL.items():
-        entries = [_short(name) for name in names if _does_something(name, stage)]
+        entries = [_short(name) for name in names if does_something(name, stage)]
         if entries:
             lines += ["", f"{title}:", *entries]
     shown = {name for names in USUAL.values() for name in names}
@@ -100,7 +101,8 @@ def _data(stage: str) -> str:
     return f"{run}[{words}] "
 
 
-def _does_something(name: str, stage: str) -> bool:
+def does_something(name: str, stage: str) -> bool:
+    """Return whether an option does something in a stage."""
     if name in flags():
         return stage in stages_of(name) and not (name == "batch_size" and STAGES[stage])
     return bool(STAGES[stage]) or name in COMPUTE_ARGUMENTS[stage]
@@ -130,13 +132,13 @@ def _parts(stages: tuple[str, ...]) -> list[str]:
         entries = [
             line
             for name, (own, item) in flags().items()
-            if own == section and any(_does_something(name, stage) for stage in stages)
+            if own == section and any(does_something(name, stage) for stage in stages)
             if len(stages) > 1 or name != "stage"
             for line in _entry(_spelled(name, item), _with_default(item), INDENT)
         ]
         if entries:
             lines += ["", f"{title}:", *entries]
-    trainer = [name for name in OF_TRAINER if any(_does_something(name, stage) for stage in stages)]
+    trainer = [name for name in OF_TRAINER if any(does_something(name, stage) for stage in stages)]
     return [*lines, "", "Trainer, among others:", *(_short(name) for name in trainer)] if trainer else lines
 
 

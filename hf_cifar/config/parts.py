@@ -463,7 +463,12 @@ class HubConfig:
         choices=("static", "gradio"),
         stages=("push",),
     )
-    dry_run: bool = option(False, "list what would be pushed, and send nothing", stages=("push",))
+    dry_run: bool = option(
+        False,
+        "training: say what would be trained on what, how long that takes by a measured batch and how large it gets, "
+        "and train nothing; push: list what would be pushed, and send nothing",
+        stages=(*TRAINING_STAGES, "push"),
+    )
     license: str | None = option(
         None, "license of the model, as the Hub names it, such as apache-2.0; default: the base model's, if known"
     )

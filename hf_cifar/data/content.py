@@ -10,6 +10,7 @@ import numpy as np
 from hf_cifar.data.decoding import encoded, read_file
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.twins import first_twins
+from hf_cifar.run.verdicts import describe_copies
 from hf_cifar.utils.progress import say
 
 MAX_IMAGES = 200_000  # of a run; hashing more would read a large dataset once more for it
@@ -67,10 +68,7 @@ def warn_of_copies(hashes: dict[str, np.ndarray]) -> None:
     Args:
         hashes: of train, validation and test, by name.
     """
-    counts = {name: num_copies(hashes[name], hashes["train"]) for name in ("validation", "test")}
-    found = [f"{count:,} of {len(hashes[name]):,} {name} images" for name, count in counts.items() if count]
-    if found:
-        say(
-            f"warning: {' and '.join(found)} are copies of training images, byte for byte, which a model can know by "
-            "heart: --stage audit lists them, and --exclude-leaks measures without them"
-        )
+    counts = {name: (num_copies(hashes[name], hashes["train"]), len(hashes[name])) for name in ("validation", "test")}
+    line = describe_copies(counts)
+    if line is not None:
+        say(f"warning: {line}")

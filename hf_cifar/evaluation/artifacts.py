@@ -14,6 +14,7 @@ from hf_cifar.evaluation.mistakes import mistakes, suspected_label_errors
 from hf_cifar.evaluation.report.report import write_report
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
+from hf_cifar.run.verdicts import doubts_too_many
 
 
 def save_artifacts(
@@ -39,10 +40,13 @@ def save_artifacts(
     """
     names, labels = label_names(model), images.targets
     files = images.files()
+    suspected = suspected_label_errors(logits, labels)
+    if doubts_too_many(len(suspected), len(labels)):
+        suspected = suspected[:0]  # a model that is wrong so often doubts itself; the verdicts say so
     save_predictions(folder.predictions, logits, labels, images.index, files)
     for path, positions in (
         (folder.mistakes, mistakes(logits, labels)),
-        (folder.label_errors, suspected_label_errors(logits, labels)),
+        (folder.label_errors, suspected),
     ):
         write_image_table(path, image_rows(positions, logits, labels, images.index, names, files))
     save_examples(folder.examples, model, processor, images, names)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from hf_cifar.evaluation.calibration import calibration_error, reliability
 from hf_cifar.evaluation.intervals import wilson_interval
-from hf_cifar.evaluation.mistakes import confused_pairs
+from hf_cifar.evaluation.mistakes import confused_pairs, suspected_label_errors
 from hf_cifar.run.split_metrics import ClassMetrics, ReliabilityBin, SplitMetrics
 from hf_cifar.utils.files import write_aside
 from hf_cifar.utils.logits import log_probabilities, negative_log_likelihoods
@@ -65,6 +65,7 @@ def compute_metrics(
         per_class=_per_class(labels, predictions, label_names),
         confusion_matrix=confusion,
         confused_pairs=confused_pairs(labels, predictions, label_names),
+        num_doubted=len(suspected_label_errors(logits, labels)),
     )
 
 

@@ -15,6 +15,8 @@ def refuse_combinations(config: RunConfig) -> None:
             "--balanced-sampling with --solver lbfgs, which draws no batches: use --class-weights balanced, which has "
             "the same mean"
         )
+    if config.hub.dry_run and config.resume:
+        raise InputError("--dry-run with --resume: what is left of a run is not measured; leave --resume out")
     if config.seeds:
         _check_seeds(config)
     elif config.finetune.soup != "none":

@@ -70,6 +70,7 @@ class SplitMetrics:
         per_class: class name -> its metrics, in the order of the logits.
         confusion_matrix: rows are labels, columns predictions; None with more than 1,000 classes.
         confused_pairs: the most frequent first.
+        num_doubted: images whose label the model contradicts by confident learning; None in older files.
     """
 
     num_examples: int
@@ -88,6 +89,7 @@ class SplitMetrics:
     per_class: dict[str, ClassMetrics]
     confusion_matrix: list[list[int]] | None
     confused_pairs: list[ConfusedPair] = field(default_factory=list)
+    num_doubted: int | None = None
 
     @property
     def label_names(self) -> list[str]:

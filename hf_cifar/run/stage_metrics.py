@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_cifar.errors import InputError
+from hf_cifar.run.against_probe import AgainstProbe
 from hf_cifar.run.format_metrics import FormatMetrics
 from hf_cifar.run.legacy import upgrade
 from hf_cifar.run.origins import SplitOrigin, WeightsOrigin
@@ -32,6 +33,7 @@ class DatasetInfo:
         num_corrupt: for each split, unreadable images that were left out.
         splits: for each split, where its images come from.
         num_trained_on: measured images that are identical to training images of the model; None where not known.
+        num_validation_copies: validation images that are identical to training images; None where not known.
         num_left_out: images that were not measured because the model was trained on them.
         label_column: that the labels were read from; None for bundled data, and where an older version did not say.
     """
@@ -47,6 +49,7 @@ class DatasetInfo:
     train_per_class: dict[str, int] | None = None
     num_corrupt: dict[str, int] = field(default_factory=dict)
     num_trained_on: int | None = None
+    num_validation_copies: int | None = None
     num_left_out: int = 0
     label_column: str | None = None
 
@@ -169,6 +172,7 @@ class StageMetrics:
         head_divided_by: of an export, the temperature that its head was divided by: scores are calibrated.
         prediction_sets: of the model, measured on the split under `test`; None where the model has none.
         without_leaks: accuracy without images that have a twin in training, where asked for.
+        against_probe: of a fine-tuning from a probe on the same data, what it changed.
         split: the name of the split under `test`.
         model_dir: of an evaluation, the folder or Hub id of the model.
         temperature_origin: of an evaluation, where the temperature comes from.
@@ -192,6 +196,7 @@ class StageMetrics:
     head_divided_by: float | None = None
     prediction_sets: list[SetCoverage] | None = None
     without_leaks: WithoutLeaks | None = None
+    against_probe: AgainstProbe | None = None
     split: str = "test"
     model_dir: str | None = None
     temperature_origin: str | None = None
@@ -225,6 +230,7 @@ class StageMetrics:
             "head_divided_by": self.head_divided_by,
             "prediction_sets": [asdict(item) for item in self.prediction_sets] if self.prediction_sets else None,
             "without_leaks": asdict(self.without_leaks) if self.without_leaks else None,
+            "against_probe": asdict(self.against_probe) if self.against_probe else None,
             "seconds": self.seconds,
             "hardware": asdict(self.hardware) if self.hardware else None,
             "versions": self.versions,
@@ -254,6 +260,7 @@ class StageMetrics:
             "formats": FormatMetrics.from_dict(values["formats"]) if values.get("formats") else None,
             "prediction_sets": [SetCoverage(**item) for item in values.get("prediction_sets") or ()] or None,
             "without_leaks": WithoutLeaks.from_dict(values["without_leaks"]) if values.get("without_leaks") else None,
+            "against_probe": AgainstProbe.from_dict(values["against_probe"]) if values.get("against_probe") else None,
             "hardware": Hardware(**values["hardware"]) if values.get("hardware") else None,
         }
         return cls(**{**values, **named})

@@ -18,6 +18,8 @@ class Chosen:
         strength: the kept L2 strength of a logistic regression.
         interpolation: how far the kept weights are from the start (0) to the fine-tuned ones (1).
         metric, value: the validation metric that the epoch was chosen by.
+        candidates, close: of a probe, the heads that were chosen from, and those at most one validation image less
+            accurate than the most accurate, which is one of them.
     """
 
     epoch: float | None = None
@@ -27,6 +29,8 @@ class Chosen:
     interpolation: float | None = None
     metric: str | None = None
     value: float | None = None
+    candidates: int | None = None
+    close: int | None = None
 
     @property
     def is_start(self) -> bool:

@@ -27,6 +27,7 @@ from hf_cifar.run.result import StageResult
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.stage_metrics import DatasetInfo, StageMetrics
 from hf_cifar.run.wording import describe_split
+from hf_cifar.stages.closing import say_stage
 from hf_cifar.utils import processes
 from hf_cifar.utils.progress import say
 
@@ -86,7 +87,7 @@ def run_evaluation(request: Request) -> StageResult:
         save_artifacts(folder, metrics, logits, images, model, processor)
     processes.wait_for_all()
     result = StageResult(STAGE, config.folder, metrics)
-    say(result.headline())
+    say_stage(result)
     say(f"report: {folder.report}")
     return result
 

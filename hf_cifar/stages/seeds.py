@@ -20,6 +20,7 @@ from hf_cifar.evaluation.seeds import describe_seeds, seed_table, summarize_seed
 from hf_cifar.models.load import load_checkpoint
 from hf_cifar.models.predict import predict_logits
 from hf_cifar.models.weights import put_weights
+from hf_cifar.run.origins import StartKind
 from hf_cifar.run.resolve import Request
 from hf_cifar.run.result import StageResult
 from hf_cifar.run.run_folder import RunFolder
@@ -225,5 +226,6 @@ def _save_soup(
         folder.path.mkdir(parents=True)
     processes.wait_for_all()
     config = seed_request(request, best.metrics.seed).config
-    made = TrainedModel(model, processor, weights, best.metrics.base_model, logits[0], logits[1], details)
+    probe = StageFolder(best.output_dir / "probe") if train.start.kind is StartKind.PROBE else None
+    made = TrainedModel(model, processor, weights, best.metrics.base_model, logits[0], logits[1], details, probe)
     return measure_and_save("finetune", config, data, made, folder, seconds, memory, seeds)

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,18 +14,22 @@ from hf_cifar.errors import InputError
 from hf_cifar.evaluation.figures.augmentation import augmentation_figure
 from hf_cifar.evaluation.validation_metrics import validation_metrics
 from hf_cifar.models.anatomy import find_layers
+from hf_cifar.models.base_model import metrics_beside
 from hf_cifar.models.build import build_model
 from hf_cifar.models.native import to_native
 from hf_cifar.models.predict import predict_logits
-from hf_cifar.run.origins import WeightsOrigin
+from hf_cifar.run.origins import StartKind, WeightsOrigin
 from hf_cifar.run.resolve import Request
 from hf_cifar.run.result import StageResult
 from hf_cifar.run.run_folder import RunFolder
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.run.train_summary import Augmentation
+from hf_cifar.run.verdicts import Verdict
 from hf_cifar.run.wording import describe_start, describe_weights
+from hf_cifar.stages.closing import say_stage
 from hf_cifar.stages.preprocessing import fitted_processor
+from hf_cifar.stages.tracked import log_to_tensorboard
 from hf_cifar.stages.trained_model import TrainedModel, measure_and_save
 from hf_cifar.stages.training_data import TrainingData, load_training_data
 from hf_cifar.training.finetune.arguments import finetune_arguments, refuse_long_warmup
@@ -33,6 +38,7 @@ from hf_cifar.training.finetune.starting_point import find_start, warn_of_leak
 from hf_cifar.training.imbalance import balancing
 from hf_cifar.training.optimizer import optimizer_name
 from hf_cifar.training.probe.probe import Probe, probe_arguments
+from hf_cifar.training.trackers import uses_tensorboard
 from hf_cifar.utils import processes
 from hf_cifar.utils.memory import PeakMemory
 from hf_cifar.utils.progress import say
@@ -62,6 +68,7 @@ def _run_stages(request: Request, run_folder: RunFolder, data: TrainingData | No
     arguments = {stage: makers[stage](config, run_folder.stage(stage)) for stage in config.stages}
     result: StageResult | None = None
     checked = False
+    said: list[Verdict] = []
     for stage in config.stages:
         metrics = run_folder.finished(stage) if config.resume else None
         if metrics is not None:
@@ -74,6 +81,12 @@ def _run_stages(request: Request, run_folder: RunFolder, data: TrainingData | No
                     refuse_long_warmup(arguments["finetune"], len(data.splits.train))
                 checked = True
             metrics = _run_stage(stage, request, data, run_folder, arguments[stage].device)
+            done = StageResult(stage, run_folder.path, metrics)
+            said += say_stage(done, said)
+            if uses_tensorboard(arguments[stage]):
+                log_to_tensorboard(done)
+            if stage != config.stages[-1]:
+                say(f"model: {done.model_dir}; report: {done.report}")
         result = StageResult(stage, run_folder.path, metrics, result)
     assert result is not None
     return result
@@ -91,8 +104,6 @@ def _run_stage(
     # The file says how long training took: what follows is measuring.
     seconds = time.perf_counter() - started
     metrics = measure_and_save(stage, config, data, trained, folder, seconds, memory)
-    say(StageResult(stage, run_folder.path, metrics).headline())
-    say(f"model: {folder.model}; report: {folder.report}")
     return metrics
 
 
@@ -162,9 +173,20 @@ def _finetune(request: Request, data: TrainingData, run_folder: RunFolder, folde
         "input_wait_fraction": result.input_wait_fraction,
     }
     test = predict_logits(result.model, processor, splits.test, "predicting test")
-    return TrainedModel(
-        result.model, processor, start.weights, start.base_model, result.validation_logits, test, details
-    )
+    logits = result.validation_logits, test
+    probe = _probe_before(request, run_folder, start.origin.kind)
+    return TrainedModel(result.model, processor, start.weights, start.base_model, *logits, details, probe)
+
+
+def _probe_before(request: Request, run_folder: RunFolder, start: StartKind) -> StageFolder | None:
+    """Return the folder of the probe that fine-tuning starts from; None where it starts from something else."""
+    if start is StartKind.PROBE:
+        return run_folder.stage("probe")
+    if start is not StartKind.CHECKPOINT or request.model is None:
+        return None
+    made_by = metrics_beside(request.model.name)
+    is_probe = made_by is not None and made_by.stage == "probe"
+    return StageFolder(Path(request.model.name).expanduser().parent) if is_probe else None
 
 
 def claim(run_folder: RunFolder, data: TrainingData, weights: WeightsOrigin | None) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from hf_cifar.config.run_config import RunConfig
+from hf_cifar.evaluation.against_probe import against_probe
 from hf_cifar.evaluation.artifacts import save_artifacts
 from hf_cifar.evaluation.calibration import fit_temperature
 from hf_cifar.evaluation.compute_metrics import compute_metrics
@@ -28,7 +29,15 @@ from hf_cifar.utils.memory import PeakMemory
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained model with its predictions, to be measured and saved."""
+    """A trained model with its predictions, to be measured and saved.
+
+    Attributes:
+        model, processor: what is saved.
+        weights, base_model: where it comes from.
+        validation_logits, test_logits: float32 [n, labels].
+        details: of the summary of its training.
+        probe: the folder of the probe that fine-tuning started from.
+    """
 
     model: PreTrainedModel
     processor: Any
@@ -37,6 +46,7 @@ class TrainedModel:
     validation_logits: np.ndarray
     test_logits: np.ndarray
     details: dict[str, Any]
+    probe: StageFolder | None = None
 
 
 def measure_and_save(
@@ -71,6 +81,9 @@ def measure_and_save(
         seeds=seeds,
         prediction_sets=sets.measure(trained.test_logits, splits.test.targets, temperature),
     )
+    if trained.probe is not None:
+        against = against_probe(trained.probe, splits.train.fingerprint, splits.test, trained.test_logits)
+        metrics = replace(metrics, against_probe=against)
     if data.leaks is not None:
         seen = [(images.name, images.index.tolist()) for images in (splits.train, splits.validation)]
         metrics = replace(metrics, without_leaks=data.leaks.measure(splits.test, trained.test_logits, seen))
@@ -124,6 +137,7 @@ def _metrics(
             num_corrupt=splits.num_corrupt,
             splits=splits.origin,
             num_trained_on=data.num_trained_on,
+            num_validation_copies=data.copies_of_training("validation"),
             label_column=source.layout.label_column if source.layout is not None else None,
         ),
         test=compute_metrics(trained.test_logits, splits.test.targets, names, temperature),

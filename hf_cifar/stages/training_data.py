@@ -32,7 +32,11 @@ class TrainingData:
     @property
     def num_trained_on(self) -> int | None:
         """Return how many test images are identical to training images; None where that is not known."""
-        return None if self.hashes is None else num_copies(self.hashes["test"], self.hashes["train"])
+        return self.copies_of_training("test")
+
+    def copies_of_training(self, part: str) -> int | None:
+        """Return how many images of a part are identical to training images; None where that is not known."""
+        return None if self.hashes is None else num_copies(self.hashes[part], self.hashes["train"])
 
 
 def load_training_data(config: RunConfig) -> TrainingData:

@@ -84,6 +84,17 @@ def best_candidate(scores: Sequence[Score], metric: str, images: int) -> int:
     return near[best_of([scores[index] for index in near], "nll")]
 
 
+def num_close(scores: Sequence[Score], images: int) -> int:
+    """Return how many candidates are at most one image less accurate than the most accurate, which is one of them.
+
+    Args:
+        scores: of the candidates, on validation.
+        images: of validation.
+    """
+    highest = max(scored.accuracy for scored in scores)
+    return sum(1 for scored in scores if round((highest - scored.accuracy) * images) <= 1)
+
+
 def is_at_least(value: float, reference: float, metric: str) -> bool:
     """Return whether a value of a selection metric is as good as another, or better; NaN never is.
 

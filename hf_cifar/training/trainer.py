@@ -16,6 +16,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.integrations import TensorBoardCallback
 
 from hf_cifar.config.fields import flag
 from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
@@ -26,6 +27,7 @@ from hf_cifar.training.imbalance import Rebalancing
 from hf_cifar.training.input_wait import InputClock
 from hf_cifar.training.interruption import InterruptionCallback
 from hf_cifar.training.loss import LossMeter, summed_cross_entropy
+from hf_cifar.training.trackers import RunTensorBoardCallback, tensorboard_folder, uses_tensorboard
 from hf_cifar.training.trainer_compat import checkpoint_weights, count_images, make_loader, use_one_gpu
 from hf_cifar.utils import interruption, processes
 from hf_cifar.utils.random_state import seed_of_32_bits
@@ -141,6 +143,9 @@ class StageTrainer(Trainer):
             **kwargs,
         )
         self.remove_callback(PrinterCallback)
+        if uses_tensorboard(args):
+            self.remove_callback(TensorBoardCallback)
+            self.add_callback(RunTensorBoardCallback(tensorboard_folder(Path(str(args.output_dir)).parent)))
         self.balance = (balance or Rebalancing()).to(self.args.device)
 
     def run(self) -> TrainerState:

@@ -41,7 +41,7 @@ USEFUL = {
     "runs": {"compare"},
     **dict.fromkeys(("hub_model_id", "license"), TRAINING | {"export", "push"}),
     **dict.fromkeys(("hub_token_file", "revision", "public"), TRAINING | {"push"}),
-    "dry_run": {"push"},
+    "dry_run": TRAINING | {"push"},
 }
 OF_TRAINER = {"evaluate": {"use_cpu", "dataloader_num_workers"}, "predict": {"use_cpu"}, "compare": {"use_cpu"}}
 

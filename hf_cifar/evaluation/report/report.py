@@ -15,6 +15,7 @@ from hf_cifar.evaluation.report import tables
 from hf_cifar.evaluation.seeds import describe_seeds, seed_table
 from hf_cifar.run.stage_folder import RUN_FILE, StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
+from hf_cifar.run.verdicts import findings
 from hf_cifar.utils.files import write_text
 from hf_cifar.utils.formatting import MIME_TYPES, data_uri, percent
 
@@ -120,6 +121,7 @@ def render(
         headline=tables.headline(metrics),
         setup=tables.setup_rows(metrics),
         splits=tables.split_table(metrics),
+        findings=[finding.text for finding in findings(metrics)],
         seeds=seed_table(metrics.seeds) if metrics.seeds else None,
         seeds_text=describe_seeds(metrics.seeds) if metrics.seeds else "",
         notes=[note for note in (wording.describe_selection(metrics), wording.describe_macro_f1(test)) if note],

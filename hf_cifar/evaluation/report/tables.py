@@ -10,6 +10,7 @@ from hf_cifar.evaluation.figures.robustness import corruptions_by_accuracy
 from hf_cifar.run.split_metrics import SplitMetrics
 from hf_cifar.run.stage_metrics import SPLITS, Hardware, Robustness, StageMetrics
 from hf_cifar.run.train_summary import FinetuneSummary, ProbeSummary
+from hf_cifar.run.verdicts import describe_difference
 from hf_cifar.run.wording import describe_split, describe_start, describe_without_leaks
 from hf_cifar.utils.formatting import MISSING, duration, error, interval, number, percent
 
@@ -120,6 +121,7 @@ def setup_rows(metrics: StageMetrics) -> Rows:
         *((split.capitalize(), _images(metrics, split)) for split in reversed(SPLITS)),
         ("Seen in training", _seen(metrics)),
         ("Accuracy without leaks", _without_leaks(metrics)),
+        ("Against its probe", describe_difference(metrics.against_probe) if metrics.against_probe else None),
         ("Temperature", metrics.temperature_origin),
         ("Classes", number(len(metrics.test.per_class))),
         ("Seed", str(metrics.seed)),

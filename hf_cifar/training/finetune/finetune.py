@@ -133,6 +133,12 @@ class Finetune:
         transform = Transform(self.processor, augmentation_of(self.config, "finetune", len(self.label_names)))
         return ImageDataset(self.train, transform, finished=self.arguments.device.type == "cpu")
 
+    def laid_out(self) -> PreTrainedModel:
+        """Return the network on its device, laid out and frozen as a training step sees it, to be measured."""
+        on_device(self.model, self.arguments.device)
+        self._set_up_modules()
+        return self.model
+
     def run(self, resume: bool) -> FinetuneResult:
         """Train, and return the model that is best on validation: an epoch, or the start if no epoch is as good.
 

@@ -165,6 +165,24 @@ class FeatureCache:
             )
         return Features(images.targets, images_read, seconds, cached.arrays["features"], part, position)
 
+    def forecast(self, images: LabeledImages, again: bool = False) -> tuple[int, float]:
+        """Return how many of some images the cache lacks, and the seconds that one takes, from a batch; writes nothing.
+
+        Args:
+            images: at least one.
+            again: whether they go through the backbone even where they are cached.
+        """
+        dtype = self.dtype if images.part == "train" else "float32"
+        backends = ("torch", "onnx") if self.backend == "auto" else (self.backend,)
+        missing = min(len(self._split(images, name, dtype).missing(images.index)) for name in backends)
+        if not missing and not again:
+            return 0, 0.0
+        compute = self._made("torch" if self.backend == "auto" else self.backend, dtype, images)
+        start = time.perf_counter()
+        pixels = self._first_batch(images)
+        compute(pixels)
+        return missing, (time.perf_counter() - start) / len(pixels)
+
     def _split(self, images: LabeledImages, backend: str, dtype: str) -> RowCache:
         split = RowCache(
             self.folder, self.describe(images, backend, dtype), ["features"], "cached features", self.store

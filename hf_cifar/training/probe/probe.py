@@ -24,7 +24,7 @@ from hf_cifar.training.imbalance import rebalancing
 from hf_cifar.training.probe.features import FeatureCache, Features
 from hf_cifar.training.probe.grid import GridTrainer, scores_of
 from hf_cifar.training.probe.heads import FeatureDataset, HeadGrid, OnlineProbe
-from hf_cifar.training.selection import Score, best_candidate, score
+from hf_cifar.training.selection import Score, best_candidate, num_close, score
 from hf_cifar.training.trainer import training_arguments
 from hf_cifar.utils.device import on_device
 from hf_cifar.utils.formatting import error, percent
@@ -192,7 +192,8 @@ class Probe:
             kept = "  <- kept" if index == best and len(rates) > 1 else ""
             say(f"learning rate {rate:<8g} validation {self._measured(scores[index], len(validation))}{kept}")
         _say_why(scores, best)
-        return replace(self._chosen(scores[best]), learning_rate=rates[best]), float(state.epoch or 0), seconds
+        chosen = replace(self._chosen(scores, best, len(validation)), learning_rate=rates[best])
+        return chosen, float(state.epoch or 0), seconds
 
     def _by_lbfgs(self, validation: Features, resume: bool) -> tuple[Chosen, None, float]:
         from hf_cifar.training.probe.logistic import solve_path  # scikit-learn, for this solver alone
@@ -233,12 +234,14 @@ class Probe:
                 f"{solution.iterations} iterations{kept}"
             )
         _say_why(scores, best)
-        return replace(self._chosen(scores[best]), strength=solutions[best].strength), None, seconds
+        chosen = replace(self._chosen(scores, best, len(validation)), strength=solutions[best].strength)
+        return chosen, None, seconds
 
-    def _chosen(self, scored: Score) -> Chosen:
-        """Return what the head was chosen by, where that is not accuracy, which is measured anyway."""
-        by_accuracy = self.metric == "accuracy"
-        return Chosen() if by_accuracy else Chosen(metric=self.metric, value=scored.by(self.metric))
+    def _chosen(self, scores: list[Score], best: int, images: int) -> Chosen:
+        """Return what the head was chosen from, and by what where that is not accuracy, which is measured anyway."""
+        if self.metric != "accuracy":
+            return Chosen(metric=self.metric, value=scores[best].by(self.metric), candidates=len(scores))
+        return Chosen(candidates=len(scores), close=num_close(scores, images))
 
     def _measured(self, scored: Score, count: int) -> str:
         """Return the accuracy of a head, and the metric that it is chosen by, as they are printed."""
