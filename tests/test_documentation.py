@@ -74,3 +74,11 @@ def test_every_option_of_the_table_is_there():
 def test_python_of_a_page_is_python(block):
     if ">>>" not in block.text:
         ast.parse(block.text)
+
+
+def test_every_message_of_the_table_is_one_of_the_code():
+    code = "".join(path.read_text() for path in sorted((ROOT / "hf_cifar").rglob("*.py")))
+    code = re.sub(r'"\s*f?"', "", code)
+    table = re.findall(r"^\| `(.*?)` \|", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+    pieces = [piece.strip() for message in table for piece in message.split("…")]
+    assert len(table) > 25 and [piece for piece in pieces if piece not in code] == []

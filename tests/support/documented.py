@@ -63,3 +63,20 @@ def blocks(page: Path) -> list[Block]:
 
 
 ALL = [block for page in PAGES for block in blocks(page)]
+# Their blocks of bash and python are run, in this order and in one folder.
+RUN_PAGES = [
+    ROOT / "docs" / "index.md",
+    ROOT / "README.md",
+    ROOT / "docs" / "probe.md",
+    ROOT / "docs" / "fine-tuning.md",
+]
+
+
+def as_run(block: Block) -> str:
+    """Return the text of a block with the options of its comment in what trains."""
+    prefix, _, options = block.mark.partition("run with: ")
+    if prefix or not options:
+        return block.text
+    if block.language == "python":
+        return re.sub(r"Experiment\((.*?)\)", rf"Experiment(\1, {options})", block.text, count=1)
+    return "\n".join(f"{line} {options}" if line.startswith("hf-cifar train") else line for line in block.lines)
