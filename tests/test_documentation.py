@@ -14,7 +14,9 @@ from hf_cifar.config.run_config import flags
 
 COMMAND_BLOCKS = [block for block in ALL if block.commands]
 # What a reader has and a test has not: a command that names it is right all the same.
-ABSENT = re.compile(r"no such folder|no such file|no folder|is not there|no stage|holds no|belongs to no run")
+ABSENT = re.compile(
+    r"no such folder|no such file|no folder|is not there|no stage|holds no|belongs to no run", re.IGNORECASE
+)
 
 
 @pytest.mark.parametrize("block", COMMAND_BLOCKS, ids=[block.name for block in COMMAND_BLOCKS])
