@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test test-oldest check bench dist clean
+.PHONY: venv demo test test-oldest check bench docs dist clean
 
 venv: $(VENV)/.installed
 
@@ -37,6 +37,11 @@ check: venv
 bench: venv
 	$(BIN)/python scripts/benchmark.py
 
+# The pages of docs/ as a site, in site/; no page needs the network.
+docs: venv
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m mkdocs build --strict --quiet
+
 # Wheel and source archive, with every field of their metadata checked as an index checks it.
 dist: venv
 	$(BIN)/python -m pip install --quiet --editable '.[dist]'
@@ -45,4 +50,4 @@ dist: venv
 	$(BIN)/python -m twine check --strict dist/*
 
 clean:
-	rm -rf $(VENV) .venv-oldest runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-oldest runs build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache

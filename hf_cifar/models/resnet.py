@@ -19,7 +19,7 @@ class TorchvisionResNetConfig(PreTrainedConfig):
 
     Args:
         arch: the name of torchvision's function, such as "resnet18".
-        num_labels, id2label, label2id: as in every `transformers` configuration.
+        kwargs: num_labels, id2label and label2id, as in every `transformers` configuration.
     """
 
     model_type = "torchvision_resnet"
