@@ -21,6 +21,7 @@ class Network(Protocol):
     Attributes:
         labels: their names by number.
         temperature: that calibrates the logits; None where none was fitted.
+        head_divided_by: the temperature that the logits are divided by already; None where they are not.
         problem: the `problem_type` that it was trained for; None for one label an image.
         processor: that makes the network's input of images.
     """
@@ -28,6 +29,7 @@ class Network(Protocol):
     labels: dict[int, str]
     problem: str | None
     temperature: float | None
+    head_divided_by: float | None
     processor: Any
 
     def inputs(self, pictures: list[Image.Image]) -> list[Inputs]:

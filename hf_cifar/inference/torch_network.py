@@ -29,6 +29,7 @@ class TorchNetwork:
         self.num_labels = int(self.model.config.num_labels or 0)
         self.problem: str | None = self.model.config.problem_type
         self.temperature: float | None = getattr(self.model.config, "calibration_temperature", None)
+        self.head_divided_by: float | None = getattr(self.model.config, "head_divided_by", None)
 
     def inputs(self, pictures: list[Image.Image]) -> list[Inputs]:
         """Return the network's input for each of some RGB images of one size."""

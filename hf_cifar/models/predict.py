@@ -17,7 +17,12 @@ BATCH_SIZE = 64
 
 @torch.inference_mode()
 def predict_logits(
-    model: PreTrainedModel, processor: Any, images: LabeledImages, title: str, workers: int | None = None
+    model: PreTrainedModel,
+    processor: Any,
+    images: LabeledImages,
+    title: str,
+    workers: int | None = None,
+    transform: Transform | None = None,
 ) -> np.ndarray:
     """Compute the logits of every image, in order, in float32 and without augmentation.
 
@@ -29,6 +34,7 @@ def predict_logits(
         images: any number of them.
         title: of the progress bar.
         workers: of the loader; by default as many as pay off on the device.
+        transform: makes the network's input; default: that of the processor, without augmentation.
 
     Returns:
         float32 [n, labels].
@@ -42,7 +48,7 @@ def predict_logits(
     mine = images.select(np.array(processes.share(len(images)), dtype=np.int64))
     batches = [np.empty((0, int(model.config.num_labels or 0)), dtype=np.float32)]
     with progress(None, title, "image", total=len(mine)) as bar:
-        for pixels in in_order(mine, Transform(processor), BATCH_SIZE, workers):
+        for pixels in in_order(mine, transform or Transform(processor), BATCH_SIZE, workers):
             batches.append(model(pixels.to(device, non_blocking=True)).logits.float().cpu().numpy())
             bar.update(len(pixels))
     return processes.gathered(np.concatenate(batches))

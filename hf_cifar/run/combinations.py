@@ -1,5 +1,7 @@
 """Refuse options that do not go together. Light on purpose: a request is judged before anything heavy is imported."""
 
+from hf_cifar.config.locate import locate_dataset
+from hf_cifar.config.parts import ENERGY
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.errors import InputError
 
@@ -21,6 +23,25 @@ def refuse_combinations(config: RunConfig) -> None:
         _check_seeds(config)
     elif config.finetune.soup != "none":
         raise InputError(f"--soup {config.finetune.soup} averages the weights of several seeds: give --seeds 0,1,2 too")
+
+
+def refuse_ood_combinations(config: RunConfig) -> None:
+    """Refuse other images for a score that is not measured, and those that are measured themselves.
+
+    Raises:
+        InputError: says which, and what to do.
+    """
+    name = config.evaluation.ood_dataset
+    if name is None:
+        return
+    if config.evaluation.ood_score is None:
+        raise InputError(f"--ood-dataset does nothing without --ood-score: add --ood-score {ENERGY}")
+    try:
+        other = locate_dataset(name)
+    except InputError as error:
+        raise InputError(str(error).replace("--dataset", "--ood-dataset")) from error
+    if other.same_place(locate_dataset(config.data.dataset)):
+        raise InputError(f"--ood-dataset {name}: these are the images that are evaluated; give others")
 
 
 def _check_seeds(config: RunConfig) -> None:
