@@ -29,8 +29,8 @@ EXPORTING_STAGES = ("export", "push")
 # What predicts: torch, or a form that the model was exported in (formats/variants.py).
 BACKENDS = ("torch", "onnx", "onnx-q8", "onnx-fp16", "openvino")
 MEASURING_STAGES = (*TRAINING_STAGES, "evaluate")
-ENERGY = "energy"
-OOD_SCORES = (ENERGY,)
+ENERGY, KNN = "energy", "knn"
+OOD_SCORES = (ENERGY, KNN)
 SPLITS = ("train", "validation", "test", "all")
 SCHEDULES = (
     "step",
@@ -365,7 +365,8 @@ class EvaluationConfig:
     )
     ood_score: str | None = option(
         None,
-        "out-of-distribution score, higher for images less like those of training (energy: from the logits). Measured "
+        "out-of-distribution score, higher for images less like those of training. energy: from the "
+        "logits; knn: the distance of the features to those of training images, which evaluate keeps. Measured "
         "on the test images against the same ones corrupted, and in predict one more answer for each image",
         choices=OOD_SCORES,
         stages=(*MEASURING_STAGES, "predict"),

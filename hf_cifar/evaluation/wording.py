@@ -2,6 +2,7 @@
 
 from hf_cifar.evaluation.calibration import mean_confidence
 from hf_cifar.run.ood_metrics import OodMetrics
+from hf_cifar.run.ood_neighbours import NEIGHBOURS
 from hf_cifar.run.split_metrics import SplitMetrics
 from hf_cifar.run.stage_metrics import Robustness, StageMetrics
 from hf_cifar.run.train_summary import Augmentation, Balancing, Chosen
@@ -110,6 +111,11 @@ def describe_ood(ood: OodMetrics, split: str) -> list[str]:
         f"FPR95 is the share of the row's images that are taken for {split} images where 95 % of those are. "
         f"{corrupted} corruptions at severity {ood.severity}, applied to the same images."
     ]
+    if ood.num_features is not None:
+        sentences.append(
+            f"It is the distance of an image's features, of length one, to the {NEIGHBOURS}th nearest of "
+            f"{ood.num_features:,} training images."
+        )
     if ood.threshold is not None:
         sentences.append(
             f"The threshold beside the model, {ood.threshold:.4g}, keeps 95 % of the validation images, and "

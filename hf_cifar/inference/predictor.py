@@ -10,13 +10,14 @@ import numpy as np
 from PIL import Image
 
 from hf_cifar.config.locate import Location, locate_checkpoint
-from hf_cifar.config.parts import OOD_SCORES
+from hf_cifar.config.parts import KNN, OOD_SCORES
 from hf_cifar.errors import InputError, unknown_name
 from hf_cifar.formats.exported import file_of
 from hf_cifar.formats.variants import FILES
 from hf_cifar.inference.image_paths import ImagePath
 from hf_cifar.inference.image_reading import ImageLike, in_order, read_image, reason
-from hf_cifar.inference.network import TORCH, Inputs, open_network
+from hf_cifar.inference.network import TORCH, FeatureNetwork, Inputs, open_network
+from hf_cifar.run.ood_neighbours import KNN_FILE, FeatureBank
 from hf_cifar.run.ood_scores import ENERGY_FILE, EnergyThreshold, OodAnswer, energy
 from hf_cifar.run.prediction_sets import SETS_FILE, PredictionSets
 from hf_cifar.utils.logits import probabilities, sigmoid
@@ -64,7 +65,8 @@ class Predictor:
         backend: torch, in float32; or a form that the model was exported in, whose difference was measured then: onnx,
             onnx-q8, onnx-fp16 or openvino, which need neither torch nor transformers.
         coverage: of prediction sets, such as 0.9; None: no sets.
-        ood_score: energy, to say of each image how unlike those of training it is; None: no score.
+        ood_score: energy, or knn with torch alone, to say of each image how unlike those of training it is; None: no
+            score.
 
     Raises:
         InputError: it is not an image classifier, or cannot be loaded, or is not there in the form of the backend.
@@ -89,7 +91,7 @@ class Predictor:
         location = locate_checkpoint(os.fspath(checkpoint))
         self.coverage = coverage
         self._sets = _prediction_sets(location) if coverage is not None else None
-        self.ood = _energy_threshold(location) if ood_score is not None else None
+        self.ood = _ood_threshold(location, ood_score, backend) if ood_score is not None else None
         self.name = location.full_name
         self.backend = backend
         self.network = open_network(location, backend, use_cpu)
@@ -189,8 +191,12 @@ class Predictor:
 
     def _answer(self, batch: list["_Prepared"], top_k: int) -> Iterator[Answer]:
         """Yield the answers for a batch in order, those with a fault included."""
-        logits = self._logits([item.inputs for item in batch if not item.fault])
-        answers = self._scores(logits), self._prediction_sets(logits), self._ood_answers(logits)
+        inputs, features = [item.inputs for item in batch if not item.fault], None
+        if isinstance(self.ood, FeatureBank) and isinstance(self.network, FeatureNetwork):
+            features, logits = self.network.features_and_logits(inputs)
+        else:
+            logits = self._logits(inputs)
+        answers = self._scores(logits), self._prediction_sets(logits), self._ood_answers(logits, features)
         rows = iter(zip(logits, *answers, strict=True))
         names = self.labels
         for item in batch:
@@ -214,10 +220,13 @@ class Predictor:
         sets = self._sets.of(logits, self.coverage, self.network.temperature)
         return [[self.labels[int(number)] for number in row] for row in sets]
 
-    def _ood_answers(self, logits: np.ndarray) -> list[OodAnswer | None]:
+    def _ood_answers(self, logits: np.ndarray, features: np.ndarray | None) -> list[OodAnswer | None]:
         if self.ood is None or not len(logits):
             return [None] * len(logits)
-        scores = energy(logits, self.network.head_divided_by)
+        if isinstance(self.ood, FeatureBank) and features is not None:
+            scores = self.ood.distances(features)
+        else:
+            scores = energy(logits, self.network.head_divided_by)
         return [OodAnswer(float(score), bool(score > self.ood.threshold)) for score in scores]
 
     def _scores(self, logits: np.ndarray) -> np.ndarray:
@@ -239,7 +248,17 @@ def _prediction_sets(location: Location) -> PredictionSets:
     return PredictionSets.read(file)
 
 
-def _energy_threshold(location: Location) -> EnergyThreshold:
+def _ood_threshold(location: Location, score: str, backend: str) -> EnergyThreshold | FeatureBank:
+    if score == KNN:
+        if backend != TORCH:
+            raise InputError(f"--ood-score knn with --backend {backend}, which gives no features: use --backend torch")
+        bank = file_of(location, KNN_FILE)
+        if bank is None:
+            raise InputError(
+                f"--ood-score knn: {location.full_name} has no {KNN_FILE}, which --stage evaluate --ood-score knn "
+                "writes beside the model of a run"
+            )
+        return FeatureBank.read(bank)
     file = file_of(location, ENERGY_FILE)
     if file is None:
         raise InputError(

@@ -1,5 +1,6 @@
 """How well a score tells images unlike those of training apart: the part `ood` of `metrics.json`."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,19 +28,25 @@ class OodComparison:
         """Return the name in words."""
         return self.name.replace("_", " ") if self.is_corruption else self.name
 
+    @property
+    def shown_auroc(self) -> str:
+        """Return the AUROC with three decimals, rounded down."""
+        return f"{math.floor(self.auroc * 1000 + 1e-9) / 1000:.3f}"
+
 
 @dataclass(frozen=True)
 class OodMetrics:
     """What one out-of-distribution score comes to.
 
     Attributes:
-        score: energy.
+        score: energy or knn.
         num_examples: images of the measured split, which count as in-distribution.
         severity: of the corruptions.
         seed: of what the corruptions draw.
         threshold: stored beside the model; None where there is none.
         kept: the fraction of the measured split that is at or below the threshold.
         compared: with what the split was compared.
+        num_features: of knn, training images whose features are kept.
     """
 
     score: str
@@ -49,6 +56,7 @@ class OodMetrics:
     threshold: float | None
     kept: float | None
     compared: list[OodComparison]
+    num_features: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

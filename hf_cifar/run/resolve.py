@@ -254,7 +254,7 @@ def _request_of_trained(layers: list[Layer], stage: str) -> Request:
         )
     if stage == "compare":
         return Request(config)
-    if stage == "evaluate":
+    if stage in ("evaluate", "predict"):
         refuse_ood_combinations(config)
     if stage == "demo":
         first, *others = _shown(config)

@@ -48,7 +48,7 @@ def describe_split(origin: SplitOrigin) -> str:
 
 def describe_ood(part: OodMetrics) -> str:
     """Return how well a score tells other images apart: `energy against fog 0.812, digits 0.934 (AUROC)`."""
-    return f"{part.score} against {listed([f'{item.title} {item.auroc:.3f}' for item in part.compared])} (AUROC)"
+    return f"{part.score} against {listed([f'{item.title} {item.shown_auroc}' for item in part.compared])} (AUROC)"
 
 
 def describe_without_leaks(part: WithoutLeaks) -> str:

@@ -228,7 +228,7 @@ def corruption_table(robustness: Robustness) -> CorruptionTable:
 def ood_rows(ood: OodMetrics) -> list[tuple[str, list[str]]]:
     """Return what a score was compared with, and how well it tells each apart."""
     return [
-        (item.title, [number(item.num_examples), f"{item.auroc:.3f}", percent(item.fpr95, item.num_examples)])
+        (item.title, [number(item.num_examples), item.shown_auroc, percent(item.fpr95, item.num_examples)])
         for item in ood.compared
     ]
 

@@ -98,7 +98,7 @@ def ood(data: CardData) -> str:
     if section is None:
         return ""
     rows = [
-        [plain(item.title), f"{item.num_examples:,}", f"{item.auroc:.3f}", percent(item.fpr95, item.num_examples)]
+        [plain(item.title), f"{item.num_examples:,}", item.shown_auroc, percent(item.fpr95, item.num_examples)]
         for item in section.compared
     ]
     return _markdown(["Images", "Number", "AUROC", "FPR at 95 % TPR"], rows)

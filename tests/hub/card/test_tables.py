@@ -59,7 +59,7 @@ def test_accuracy_by_corruption_and_severity(tmp_path):
 def test_out_of_distribution_scores_are_there_only_if_they_were_measured(tmp_path):
     stage = make_run(tmp_path / "run") / "finetune"
     assert "Out-of-distribution" not in render_card(stage)
-    compared = [OodComparison("defocus_blur", True, 4000, 0.8125, 0.5)]
+    compared = [OodComparison("defocus_blur", True, 4000, 0.81299, 0.5)]
     measured = OodMetrics("energy", 4000, 5, 0, -3.21987, 0.9412, compared)
     metrics = StageMetrics.read(stage / "metrics.json")
     replace(metrics, ood=measured).write(stage / "metrics.json")
