@@ -29,6 +29,8 @@ EXPORTING_STAGES = ("export", "push")
 # What predicts: torch, or a form that the model was exported in (formats/variants.py).
 BACKENDS = ("torch", "onnx", "onnx-q8", "onnx-fp16", "openvino")
 MEASURING_STAGES = (*TRAINING_STAGES, "evaluate")
+ENERGY, KNN = "energy", "knn"
+OOD_SCORES = (ENERGY, KNN)
 SPLITS = ("train", "validation", "test", "all")
 SCHEDULES = (
     "step",
@@ -360,6 +362,21 @@ class EvaluationConfig:
         "measure a second accuracy without the images that have a twin, exact or near, among the images that the model "
         "was trained or chosen on, as an audit of the same data lists them: its run, its folder, or its audit.json",
         metavar="AUDIT",
+    )
+    ood_score: str | None = option(
+        None,
+        "out-of-distribution score, higher for images less like those of training. energy: from the "
+        "logits; knn: the distance of the features to those of training images, which evaluate keeps. Measured "
+        "on the test images against the same ones corrupted, and in predict one more answer for each image",
+        choices=OOD_SCORES,
+        stages=(*MEASURING_STAGES, "predict"),
+    )
+    ood_dataset: str | None = option(
+        None,
+        "measure --ood-score against these images too, which must show none of the classes: any folder of images, or "
+        "what --dataset takes; labels are not read",
+        metavar="NAME|HUB_ID|DIR",
+        stages=("evaluate",),
     )
 
 

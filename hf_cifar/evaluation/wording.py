@@ -1,6 +1,8 @@
 """Sentences and names of the report, from typed metrics."""
 
 from hf_cifar.evaluation.calibration import mean_confidence
+from hf_cifar.run.ood_metrics import OodMetrics
+from hf_cifar.run.ood_neighbours import NEIGHBOURS
 from hf_cifar.run.split_metrics import SplitMetrics
 from hf_cifar.run.stage_metrics import Robustness, StageMetrics
 from hf_cifar.run.train_summary import Augmentation, Balancing, Chosen
@@ -98,6 +100,29 @@ def describe_corruptions(robustness: Robustness) -> str:
         f"{percent(robustness.mean_corruption_accuracy)} on average on corrupted images. "
         "Not comparable with CIFAR-10-C, whose corruptions have other parameters."
     )
+
+
+def describe_ood(ood: OodMetrics, split: str) -> list[str]:
+    """Return what an out-of-distribution score says, how it was measured, and what its threshold keeps."""
+    corrupted = sum(item.is_corruption for item in ood.compared)
+    sentences = [
+        f"The {ood.score} score is higher for images less like those of training. AUROC is the probability that it is "
+        f"higher for an image of a row than for one of the {ood.num_examples:,} {split} images (0.5 for a guess); "
+        f"FPR95 is the share of the row's images that are taken for {split} images where 95 % of those are. "
+        f"{corrupted} corruptions at severity {ood.severity}, applied to the same images."
+    ]
+    if ood.num_features is not None:
+        sentences.append(
+            f"It is the distance of an image's features, of length one, to the {NEIGHBOURS}th nearest of "
+            f"{ood.num_features:,} training images."
+        )
+    if ood.threshold is not None:
+        sentences.append(
+            f"The threshold beside the model, {ood.threshold:.4g}, keeps 95 % of the validation images, and "
+            f"{percent(ood.kept, ood.num_examples)} of the {split} images. --stage predict --ood-score {ood.score} "
+            "calls what is above it out of distribution."
+        )
+    return sentences
 
 
 def describe_augmentation(augmentation: Augmentation) -> str:

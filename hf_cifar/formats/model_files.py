@@ -7,7 +7,7 @@ from hf_cifar.utils.checksums import files_digest
 
 def weights_of(folder: Path) -> list[Path]:
     """Return the files of a model that another head changes: weights and configuration."""
-    return [folder / "config.json", *folder.glob("*.safetensors*")]
+    return [folder / "config.json", *folder.glob("model*.safetensors*")]
 
 
 def model_digest(folder: Path) -> str:

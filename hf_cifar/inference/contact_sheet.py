@@ -12,7 +12,8 @@ from PIL import Image
 
 from hf_cifar.inference.answer_files import WriteRow, readable
 from hf_cifar.inference.image_reading import read_image
-from hf_cifar.inference.screen import labelled, shown_set
+from hf_cifar.inference.screen import labelled, shown_ood, shown_set
+from hf_cifar.run.ood_scores import OodAnswer
 
 SIDE = 192  # pixels of a picture on the page; smaller ones are not enlarged but by the browser
 HEAD = """<!doctype html>
@@ -52,12 +53,15 @@ def open_contact_sheet(path: Path, model: str, others: int = 1) -> Iterator[Writ
     with path.open("w", encoding="utf-8") as file:
         file.write(HEAD.format(model=escape(model)))
 
-        def write(image: str, predictions: list[dict[str, Any]], labels: list[str] | None = None) -> None:
+        def write(
+            image: str, predictions: list[dict[str, Any]], labels: list[str] | None = None, ood: OodAnswer | None = None
+        ) -> None:
             kind, picture = _thumbnail(image)
             best, *rest = (_unbroken(labelled(item)) for item in predictions)
             line = "".join(f"{item}<br>" for item in rest[:others])
             line += "" if labels is None else f"{escape(shown_set(labels))}<br>"
             path_shown = escape(readable(image)).replace("/", "/<wbr>")  # a name in one piece where it fits
+            line += "" if ood is None else f"{escape(shown_ood(ood))}<br>"
             file.write(FIGURE.format(kind=kind, picture=picture, best=best, others=line, path=path_shown))
 
         yield write

@@ -37,6 +37,7 @@ class ExportedNetwork:
         self.labels = model.labels
         self.problem: str | None = model.config.get("problem_type")
         self.temperature: float | None = model.config.get("calibration_temperature")
+        self.head_divided_by: float | None = model.config.get("head_divided_by")
         self._title = f"{model.network.name} of {model.title}"
         self._runtime = open_runtime(model.network)
         self._whole = has_processors()

@@ -1,7 +1,7 @@
 """What computes the logits of images: torch, or what runs an exported form of the model. Light: no torch here."""
 
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -21,6 +21,7 @@ class Network(Protocol):
     Attributes:
         labels: their names by number.
         temperature: that calibrates the logits; None where none was fitted.
+        head_divided_by: the temperature that the logits are divided by already; None where they are not.
         problem: the `problem_type` that it was trained for; None for one label an image.
         processor: that makes the network's input of images.
     """
@@ -28,6 +29,7 @@ class Network(Protocol):
     labels: dict[int, str]
     problem: str | None
     temperature: float | None
+    head_divided_by: float | None
     processor: Any
 
     def inputs(self, pictures: list[Image.Image]) -> list[Inputs]:
@@ -35,6 +37,14 @@ class Network(Protocol):
 
     def logits(self, batch: list[Inputs]) -> np.ndarray:
         """Compute the logits of n images of any processed sizes, float32 [n, labels]."""
+
+
+@runtime_checkable
+class FeatureNetwork(Protocol):
+    """A network that gives the features beneath its logits too."""
+
+    def features_and_logits(self, batch: list[Inputs]) -> tuple[np.ndarray, np.ndarray]:
+        """Compute features, float32 [n, features], and logits, float32 [n, labels], of n images in one pass."""
 
 
 def import_network(backend: str) -> Any:

@@ -10,12 +10,15 @@ import numpy as np
 from PIL import Image
 
 from hf_cifar.config.locate import Location, locate_checkpoint
+from hf_cifar.config.parts import KNN, OOD_SCORES
 from hf_cifar.errors import InputError, unknown_name
 from hf_cifar.formats.exported import file_of
 from hf_cifar.formats.variants import FILES
 from hf_cifar.inference.image_paths import ImagePath
 from hf_cifar.inference.image_reading import ImageLike, in_order, read_image, reason
-from hf_cifar.inference.network import TORCH, Inputs, open_network
+from hf_cifar.inference.network import TORCH, FeatureNetwork, Inputs, open_network
+from hf_cifar.run.ood_neighbours import KNN_FILE, FeatureBank
+from hf_cifar.run.ood_scores import ENERGY_FILE, EnergyThreshold, OodAnswer, energy
 from hf_cifar.run.prediction_sets import SETS_FILE, PredictionSets
 from hf_cifar.utils.logits import probabilities, sigmoid
 from hf_cifar.utils.processes import reading_threads
@@ -38,12 +41,14 @@ class Answer:
         fault: why there are no predictions, in a few words; empty otherwise.
         prediction_set: the labels that hold the right one as often as `coverage` asks, the most likely first; None
             where no coverage was asked for.
+        ood: how unlike the images of training it is; None where no score was asked for.
     """
 
     image: ImageLike
     predictions: list[dict[str, Any]] = field(default_factory=list)
     fault: str = ""
     prediction_set: list[str] | None = None
+    ood: OodAnswer | None = None
 
 
 class Predictor:
@@ -60,6 +65,8 @@ class Predictor:
         backend: torch, in float32; or a form that the model was exported in, whose difference was measured then: onnx,
             onnx-q8, onnx-fp16 or openvino, which need neither torch nor transformers.
         coverage: of prediction sets, such as 0.9; None: no sets.
+        ood_score: energy, or knn with torch alone, to say of each image how unlike those of training it is; None: no
+            score.
 
     Raises:
         InputError: it is not an image classifier, or cannot be loaded, or is not there in the form of the backend.
@@ -73,14 +80,18 @@ class Predictor:
         use_cpu: bool = False,
         backend: str = TORCH,
         coverage: float | None = None,
+        ood_score: str | None = None,
     ) -> None:
         if backend not in (TORCH, *FILES):
             raise unknown_name("backend", backend, (TORCH, *FILES))
         if coverage is not None and not 0 < coverage < 1:
             raise InputError(f"coverage is {coverage}: it must be between 0 and 1, such as 0.9")
+        if ood_score is not None and ood_score not in OOD_SCORES:
+            raise unknown_name("out-of-distribution score", ood_score, OOD_SCORES)
         location = locate_checkpoint(os.fspath(checkpoint))
         self.coverage = coverage
         self._sets = _prediction_sets(location) if coverage is not None else None
+        self.ood = _ood_threshold(location, ood_score, backend) if ood_score is not None else None
         self.name = location.full_name
         self.backend = backend
         self.network = open_network(location, backend, use_cpu)
@@ -180,16 +191,21 @@ class Predictor:
 
     def _answer(self, batch: list["_Prepared"], top_k: int) -> Iterator[Answer]:
         """Yield the answers for a batch in order, those with a fault included."""
-        logits = self._logits([item.inputs for item in batch if not item.fault])
-        rows = iter(zip(logits, self._scores(logits), self._prediction_sets(logits), strict=True))
+        inputs, features = [item.inputs for item in batch if not item.fault], None
+        if isinstance(self.ood, FeatureBank) and isinstance(self.network, FeatureNetwork):
+            features, logits = self.network.features_and_logits(inputs)
+        else:
+            logits = self._logits(inputs)
+        answers = self._scores(logits), self._prediction_sets(logits), self._ood_answers(logits, features)
+        rows = iter(zip(logits, *answers, strict=True))
         names = self.labels
         for item in batch:
             if not item.fault:
-                row, scores, labels = next(rows)
+                row, scores, labels, ood = next(rows)
                 if np.isfinite(row).all():
                     best = np.argsort(-scores, kind="stable")[:top_k]
                     predictions = [{"label": names[int(n)], "score": scores[n].item()} for n in best]
-                    yield Answer(item.image, predictions, prediction_set=labels)
+                    yield Answer(item.image, predictions, prediction_set=labels, ood=ood)
                     continue
                 item.fault = "the model's logits are not finite"
             yield Answer(item.image, fault=item.fault)
@@ -203,6 +219,15 @@ class Predictor:
             return [None] * len(logits)
         sets = self._sets.of(logits, self.coverage, self.network.temperature)
         return [[self.labels[int(number)] for number in row] for row in sets]
+
+    def _ood_answers(self, logits: np.ndarray, features: np.ndarray | None) -> list[OodAnswer | None]:
+        if self.ood is None or not len(logits):
+            return [None] * len(logits)
+        if isinstance(self.ood, FeatureBank) and features is not None:
+            scores = self.ood.distances(features)
+        else:
+            scores = energy(logits, self.network.head_divided_by)
+        return [OodAnswer(float(score), bool(score > self.ood.threshold)) for score in scores]
 
     def _scores(self, logits: np.ndarray) -> np.ndarray:
         """Convert logits to scores as `pipeline` does, by the problem type that the model was trained for."""
@@ -221,6 +246,26 @@ def _prediction_sets(location: Location) -> PredictionSets:
             f"--coverage: {location.full_name} has no {SETS_FILE}, which training writes beside a model: train it again"
         )
     return PredictionSets.read(file)
+
+
+def _ood_threshold(location: Location, score: str, backend: str) -> EnergyThreshold | FeatureBank:
+    if score == KNN:
+        if backend != TORCH:
+            raise InputError(f"--ood-score knn with --backend {backend}, which gives no features: use --backend torch")
+        bank = file_of(location, KNN_FILE)
+        if bank is None:
+            raise InputError(
+                f"--ood-score knn: {location.full_name} has no {KNN_FILE}, which --stage evaluate --ood-score knn "
+                "writes beside the model of a run"
+            )
+        return FeatureBank.read(bank)
+    file = file_of(location, ENERGY_FILE)
+    if file is None:
+        raise InputError(
+            f"--ood-score energy: {location.full_name} has no {ENERGY_FILE}, which training writes beside a model, and "
+            "--stage evaluate --ood-score energy beside one that was trained before"
+        )
+    return EnergyThreshold.read(file)
 
 
 @dataclass

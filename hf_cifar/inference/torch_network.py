@@ -8,6 +8,7 @@ from PIL import Image
 
 from hf_cifar.config.locate import Location
 from hf_cifar.inference.network import Inputs, batched
+from hf_cifar.models.anatomy import features_and_logits, head
 from hf_cifar.models.load import load_checkpoint
 
 
@@ -29,6 +30,7 @@ class TorchNetwork:
         self.num_labels = int(self.model.config.num_labels or 0)
         self.problem: str | None = self.model.config.problem_type
         self.temperature: float | None = getattr(self.model.config, "calibration_temperature", None)
+        self.head_divided_by: float | None = getattr(self.model.config, "head_divided_by", None)
 
     def inputs(self, pictures: list[Image.Image]) -> list[Inputs]:
         """Return the network's input for each of some RGB images of one size."""
@@ -40,7 +42,21 @@ class TorchNetwork:
         """Compute the logits of n images of any processed sizes, float32 [n, labels]."""
         logits = np.empty((len(batch), self.num_labels), dtype=np.float32)
         for indices in batched(batch):
-            inputs = {name: torch.stack([batch[index][name] for index in indices]) for name in batch[indices[0]]}
-            on_device = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
-            logits[indices] = self.model(**on_device).logits.float().cpu().numpy()
+            logits[indices] = self.model(**self._stacked(batch, indices)).logits.float().cpu().numpy()
         return logits
+
+    @torch.inference_mode()
+    def features_and_logits(self, batch: list[Inputs]) -> tuple[np.ndarray, np.ndarray]:
+        """Compute features, float32 [n, features], and logits, as `logits`, of n images in one pass."""
+        features = np.empty((len(batch), head(self.model).in_features), dtype=np.float32)
+        logits = np.empty((len(batch), self.num_labels), dtype=np.float32)
+        for indices in batched(batch):
+            pixels = self._stacked(batch, indices)["pixel_values"]
+            found = features_and_logits(self.model, pixels)
+            features[indices], logits[indices] = (values.float().cpu().numpy() for values in found)
+        return features, logits
+
+    def _stacked(self, batch: list[Inputs], indices: list[int]) -> dict[str, torch.Tensor]:
+        """Return the inputs of some images of a batch together, on the device."""
+        names = batch[indices[0]]
+        return {name: torch.stack([batch[i][name] for i in indices]).to(self.model.device) for name in names}

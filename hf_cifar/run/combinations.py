@@ -1,5 +1,7 @@
 """Refuse options that do not go together. Light on purpose: a request is judged before anything heavy is imported."""
 
+from hf_cifar.config.locate import locate_dataset
+from hf_cifar.config.parts import ENERGY, KNN
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.errors import InputError
 
@@ -17,10 +19,40 @@ def refuse_combinations(config: RunConfig) -> None:
         )
     if config.hub.dry_run and config.resume:
         raise InputError("--dry-run with --resume: what is left of a run is not measured; leave --resume out")
+    if config.evaluation.ood_score == KNN:
+        raise InputError(
+            "--ood-score knn with a training stage: train first, and measure by --stage evaluate --ood-score knn, "
+            "which keeps features of the training images beside the model; or take --ood-score energy"
+        )
     if config.seeds:
         _check_seeds(config)
     elif config.finetune.soup != "none":
         raise InputError(f"--soup {config.finetune.soup} averages the weights of several seeds: give --seeds 0,1,2 too")
+
+
+def refuse_ood_combinations(config: RunConfig) -> None:
+    """Refuse other images for a score that is not measured, those that are measured themselves, and missing features.
+
+    Raises:
+        InputError: says which, and what to do.
+    """
+    backend = config.prediction.backend
+    if config.evaluation.ood_score == KNN and backend != "torch":
+        raise InputError(
+            f"--ood-score knn with --backend {backend}, which gives logits and no features: use --backend torch, or "
+            "--ood-score energy"
+        )
+    name = config.evaluation.ood_dataset
+    if name is None:
+        return
+    if config.evaluation.ood_score is None:
+        raise InputError(f"--ood-dataset does nothing without --ood-score: add --ood-score {ENERGY}")
+    try:
+        other = locate_dataset(name)
+    except InputError as error:
+        raise InputError(str(error).replace("--dataset", "--ood-dataset")) from error
+    if other.same_place(locate_dataset(config.data.dataset)):
+        raise InputError(f"--ood-dataset {name}: these are the images that are evaluated; give others")
 
 
 def _check_seeds(config: RunConfig) -> None:

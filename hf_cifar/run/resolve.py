@@ -37,7 +37,7 @@ from hf_cifar.config.run_config import RunConfig, flags, nested, stages_of
 from hf_cifar.config.sizes import AUTO
 from hf_cifar.config.training_arguments import COMPUTE_ARGUMENTS, TRAIN_BATCH_SIZE, check_training_arguments
 from hf_cifar.errors import InputError, unknown_name
-from hf_cifar.run.combinations import refuse_combinations
+from hf_cifar.run.combinations import refuse_combinations, refuse_ood_combinations
 from hf_cifar.run.export_options import asks_for_variants, refuse_idle_measuring, refuse_without_images
 from hf_cifar.run.origins import StartKind
 from hf_cifar.run.recorded_run import RecordedRun
@@ -254,6 +254,8 @@ def _request_of_trained(layers: list[Layer], stage: str) -> Request:
         )
     if stage == "compare":
         return Request(config)
+    if stage in ("evaluate", "predict"):
+        refuse_ood_combinations(config)
     if stage == "demo":
         first, *others = _shown(config)
         return Request(config, model=first, beside=tuple(others), trained_by=run)

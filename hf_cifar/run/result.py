@@ -7,7 +7,7 @@ from typing import Any
 
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
-from hf_cifar.run.wording import describe_without_leaks
+from hf_cifar.run.wording import describe_ood, describe_without_leaks
 from hf_cifar.utils.formatting import data_uri, error, interval, percent
 
 
@@ -79,6 +79,8 @@ class StageResult:
             values["validation_balanced_accuracy"] = metrics.validation.balanced_accuracy
         if metrics.robustness is not None:
             values["mean_corruption_accuracy"] = metrics.robustness.mean_corruption_accuracy
+        if metrics.ood is not None:
+            values["ood_auroc"] = {item.name: item.auroc for item in metrics.ood.compared}
         return {**values, "seconds": metrics.wall_seconds}
 
     def headline(self) -> str:
@@ -105,6 +107,8 @@ class StageResult:
             line += f", {describe_without_leaks(metrics.without_leaks)}"
         if metrics.robustness is not None:
             line += f", on corrupted images {percent(metrics.robustness.mean_corruption_accuracy)}"
+        if metrics.ood is not None:
+            line += f", unlike images told apart by {describe_ood(metrics.ood)}"
         return line
 
     def _repr_html_(self) -> str:

@@ -9,6 +9,7 @@ from hf_cifar.errors import InputError
 from hf_cifar.run.against_probe import AgainstProbe
 from hf_cifar.run.format_metrics import FormatMetrics
 from hf_cifar.run.legacy import upgrade
+from hf_cifar.run.ood_metrics import OodMetrics
 from hf_cifar.run.origins import SplitOrigin, WeightsOrigin
 from hf_cifar.run.seed_summary import SeedSummary
 from hf_cifar.run.split_metrics import SplitMetrics
@@ -173,6 +174,7 @@ class StageMetrics:
         prediction_sets: of the model, measured on the split under `test`; None where the model has none.
         without_leaks: accuracy without images that have a twin in training, where asked for.
         against_probe: of a fine-tuning from a probe on the same data, what it changed.
+        ood: how well a score tells corrupted and foreign images apart, where asked for.
         split: the name of the split under `test`.
         model_dir: of an evaluation, the folder or Hub id of the model.
         temperature_origin: of an evaluation, where the temperature comes from.
@@ -197,6 +199,7 @@ class StageMetrics:
     prediction_sets: list[SetCoverage] | None = None
     without_leaks: WithoutLeaks | None = None
     against_probe: AgainstProbe | None = None
+    ood: OodMetrics | None = None
     split: str = "test"
     model_dir: str | None = None
     temperature_origin: str | None = None
@@ -231,6 +234,7 @@ class StageMetrics:
             "prediction_sets": [asdict(item) for item in self.prediction_sets] if self.prediction_sets else None,
             "without_leaks": asdict(self.without_leaks) if self.without_leaks else None,
             "against_probe": asdict(self.against_probe) if self.against_probe else None,
+            "ood": self.ood.to_dict() if self.ood else None,
             "seconds": self.seconds,
             "hardware": asdict(self.hardware) if self.hardware else None,
             "versions": self.versions,
@@ -261,6 +265,7 @@ class StageMetrics:
             "prediction_sets": [SetCoverage(**item) for item in values.get("prediction_sets") or ()] or None,
             "without_leaks": WithoutLeaks.from_dict(values["without_leaks"]) if values.get("without_leaks") else None,
             "against_probe": AgainstProbe.from_dict(values["against_probe"]) if values.get("against_probe") else None,
+            "ood": OodMetrics.from_dict(values["ood"]) if values.get("ood") else None,
             "hardware": Hardware(**values["hardware"]) if values.get("hardware") else None,
         }
         return cls(**{**values, **named})

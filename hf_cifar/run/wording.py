@@ -1,8 +1,9 @@
 """Put origins into words, the same ones on screen, in the report and in the card."""
 
+from hf_cifar.run.ood_metrics import OodMetrics
 from hf_cifar.run.origins import SplitKind, SplitOrigin, StartKind, StartOrigin, WeightsKind, WeightsOrigin
 from hf_cifar.run.stage_metrics import WithoutLeaks
-from hf_cifar.utils.formatting import interval, percent
+from hf_cifar.utils.formatting import interval, listed, percent
 
 
 def describe_weights(origin: WeightsOrigin) -> str:
@@ -43,6 +44,11 @@ def describe_split(origin: SplitOrigin) -> str:
     if origin.limit is not None:
         words += f"; {origin.limit:,} of its images, stratified, seed {origin.limit_seed}"
     return words
+
+
+def describe_ood(part: OodMetrics) -> str:
+    """Return how well a score tells other images apart: `energy against fog 0.812, digits 0.934 (AUROC)`."""
+    return f"{part.score} against {listed([f'{item.title} {item.shown_auroc}' for item in part.compared])} (AUROC)"
 
 
 def describe_without_leaks(part: WithoutLeaks) -> str:

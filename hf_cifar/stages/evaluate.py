@@ -28,6 +28,7 @@ from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.stage_metrics import DatasetInfo, StageMetrics
 from hf_cifar.run.wording import describe_split
 from hf_cifar.stages.closing import say_stage
+from hf_cifar.stages.ood_detection import measured_ood, refuse_calibration_split
 from hf_cifar.utils import processes
 from hf_cifar.utils.progress import say
 
@@ -51,6 +52,7 @@ def run_evaluation(request: Request) -> StageResult:
     started = time.perf_counter()
     source = load_source(config.data, for_training=False)
     split = evaluation_split(source, config.data, config.split_seed, config.evaluation.split, request.trained_by)
+    refuse_calibration_split(request, split)
     leaks = _leaks(request, source, split)
     model, processor = load_checkpoint(location, use_cpu=config.use_cpu)
     names = label_names(model)
@@ -63,6 +65,7 @@ def run_evaluation(request: Request) -> StageResult:
     robustness = None
     if config.evaluation.robustness:
         robustness = measure_robustness(model, processor, images, config.seed, workers=config.num_workers)
+    ood = measured_ood(request, source, images, logits, model, processor)
     seconds = time.perf_counter() - started  # without the import of scikit-learn, which the metrics wait for
     sets_file = file_of(location, SETS_FILE) if split.name not in ("train", "validation") else None
     sets = PredictionSets.read(sets_file) if sets_file else None
@@ -78,6 +81,7 @@ def run_evaluation(request: Request) -> StageResult:
         robustness=robustness,
         prediction_sets=sets.measure(logits, images.targets, _stored_temperature(model)) if sets else None,
         without_leaks=leaks.measure(images, logits, _seen(request, source, split)) if leaks is not None else None,
+        ood=ood,
         seconds=seconds,
         hardware=hardware(model.device),
         versions=versions(),

@@ -20,6 +20,7 @@ from hf_cifar.inference.answer_files import (
 from hf_cifar.inference.image_paths import some_images
 from hf_cifar.inference.predictor import Predictor
 from hf_cifar.inference.screen import answers_to_screen
+from hf_cifar.run.ood_scores import KEPT
 from hf_cifar.run.resolve import Request
 from hf_cifar.utils import processes
 from hf_cifar.utils.files import written_aside
@@ -41,6 +42,7 @@ class PredictionResult:
         skipped: the first of these: image and reason.
         model: folder or Hub id.
         seconds: of the pass over the images, without loading the model.
+        ood_threshold: above it an image is called out of distribution; None where no score was asked for.
     """
 
     output: str | None
@@ -50,6 +52,7 @@ class PredictionResult:
     skipped: list[dict[str, str]]
     model: str
     seconds: float
+    ood_threshold: float | None = None
 
     @property
     def status(self) -> int:
@@ -66,6 +69,7 @@ class PredictionResult:
             "num_skipped": self.num_skipped,
             "skipped": self.skipped,
             "model": self.model,
+            **({"ood_threshold": self.ood_threshold} if self.ood_threshold is not None else {}),
             "seconds": self.seconds,
             "images_per_second": self.num_images / self.seconds if self.seconds else 0.0,
         }
@@ -95,7 +99,14 @@ def run_prediction(request: Request) -> PredictionResult:
         use_cpu=config.use_cpu,
         backend=asked.backend,
         coverage=asked.coverage,
+        ood_score=config.evaluation.ood_score,
     )
+    threshold = predictor.ood.threshold if predictor.ood is not None else None
+    if predictor.ood is not None:
+        say(
+            f"{config.evaluation.ood_score} scores above {predictor.ood.threshold:.4g} are called out of distribution: "
+            f"{KEPT:.0%} of {predictor.ood.num_examples:,} validation images are below"
+        )
     top_k = min(asked.top_k, predictor.num_labels)
     started = time.perf_counter()
     skipped: list[dict[str, str]] = []
@@ -109,9 +120,8 @@ def run_prediction(request: Request) -> PredictionResult:
             writers.append(stack.enter_context(answers_to_standard_output()))
         elif output is not None:
             aside = stack.enter_context(written_aside(Path(output)))
-            writers.append(
-                stack.enter_context(open_answers(aside, Path(output).suffix, top_k, sets=asked.coverage is not None))
-            )
+            columns = {"sets": asked.coverage is not None, "ood": threshold is not None}
+            writers.append(stack.enter_context(open_answers(aside, Path(output).suffix, top_k, **columns)))
         if page is not None:
             from hf_cifar.inference.contact_sheet import open_contact_sheet
 
@@ -126,9 +136,9 @@ def run_prediction(request: Request) -> PredictionResult:
                     faults += 1
                 else:
                     for write in writers:
-                        write(path, answer.predictions, answer.prediction_set)
+                        write(path, answer.predictions, answer.prediction_set, answer.ood)
                     answered += 1
                 bar.update()
     seconds = time.perf_counter() - started
     html = None if page is None else str(page)
-    return PredictionResult(output, html, answered, faults, skipped, predictor.name, seconds)
+    return PredictionResult(output, html, answered, faults, skipped, predictor.name, seconds, threshold)

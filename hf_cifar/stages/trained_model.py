@@ -15,6 +15,8 @@ from hf_cifar.evaluation.robustness import measure_robustness
 from hf_cifar.models.calibrate import remember_temperature
 from hf_cifar.models.native import save
 from hf_cifar.run.environment import hardware, versions
+from hf_cifar.run.ood_metrics import OodMetrics
+from hf_cifar.run.ood_scores import EnergyThreshold, energy
 from hf_cifar.run.origins import WeightsOrigin
 from hf_cifar.run.prediction_sets import PredictionSets
 from hf_cifar.run.seed_summary import SeedSummary
@@ -22,6 +24,7 @@ from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.stage_metrics import DatasetInfo, StageMetrics
 from hf_cifar.run.train_summary import FinetuneSummary, ProbeSummary
 from hf_cifar.run.wording import describe_weights
+from hf_cifar.stages.ood_detection import energy_of_training
 from hf_cifar.stages.training_data import TrainingData
 from hf_cifar.utils import processes
 from hf_cifar.utils.memory import PeakMemory
@@ -76,10 +79,12 @@ def measure_and_save(
     temperature = fit_temperature(trained.validation_logits, splits.validation.targets)
     remember_temperature(trained.model.config, temperature)
     sets = PredictionSets.calibrate(trained.validation_logits, splits.validation.targets, temperature)
+    threshold = EnergyThreshold.calibrate(energy(trained.validation_logits))
     metrics = replace(
         _metrics(stage, config, data, trained, temperature, seconds, memory),
         seeds=seeds,
         prediction_sets=sets.measure(trained.test_logits, splits.test.targets, temperature),
+        ood=_ood(stage, config, data, trained, threshold),
     )
     if trained.probe is not None:
         against = against_probe(trained.probe, splits.train.fingerprint, splits.test, trained.test_logits)
@@ -90,10 +95,27 @@ def measure_and_save(
     if processes.is_main():
         save(trained.model, trained.processor, folder.model)
         sets.write(folder.model)
+        threshold.write(folder.model)
         folder.seal_model()
         save_artifacts(folder, metrics, trained.test_logits, splits.test, trained.model, trained.processor)
     processes.wait_for_all()
     return metrics
+
+
+def _ood(
+    stage: str, config: RunConfig, data: TrainingData, trained: TrainedModel, threshold: EnergyThreshold
+) -> OodMetrics | None:
+    if config.evaluation.ood_score is None:
+        return None
+    return energy_of_training(
+        trained.model,
+        trained.processor,
+        data.splits.test,
+        trained.test_logits,
+        threshold,
+        config.seed,
+        getattr(config, stage).training.get("dataloader_num_workers"),
+    )
 
 
 def _metrics(

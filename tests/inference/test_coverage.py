@@ -11,6 +11,7 @@ from support.models import processor, tiny_resnet
 from hf_cifar.errors import InputError
 from hf_cifar.formats.variants import FILES
 from hf_cifar.inference.predictor import Predictor
+from hf_cifar.run.ood_scores import EnergyThreshold
 from hf_cifar.run.prediction_sets import SETS_FILE, PredictionSets
 from hf_cifar.run.resolve import request_for
 from hf_cifar.stages.predict import run_prediction
@@ -31,6 +32,7 @@ def model(tmp_path_factory):
     logits = rng.normal(0, 0.4, (400, 5))
     labels = (logits / TEMPERATURE + rng.gumbel(size=logits.shape)).argmax(axis=1)
     PredictionSets.calibrate(logits, labels, TEMPERATURE).write(folder)
+    EnergyThreshold(-1.6, 400).write(folder)
     write_onnx(network, 16, folder / FILES["onnx"])
     return folder
 
@@ -64,17 +66,21 @@ def test_each_answer_has_its_set_in_every_format(model, photos, tmp_path):
         assert read(output) == sets
 
 
-def test_sets_are_made_without_torch(model, photos):
+def test_sets_and_energies_are_made_without_torch(model, photos):
     files = [str(file) for file in sorted(photos.glob("exif*"))]
     code = f"""
 import json
 from hf_cifar import Predictor
-predictor = Predictor({str(model)!r}, backend="onnx", coverage=0.7)
-print(json.dumps([answer.prediction_set for answer in predictor.answers({files!r})]))
+predictor = Predictor({str(model)!r}, backend="onnx", coverage=0.7, ood_score="energy")
+answers = list(predictor.answers({files!r}))
+print(json.dumps([[answer.prediction_set for answer in answers], [answer.ood.score for answer in answers]]))
 """
     done = run_without_torch(code)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == expected(model, files)
+    sets, energies = json.loads(done.stdout)
+    assert sets == expected(model, files)
+    native = [answer.ood.score for answer in Predictor(model, ood_score="energy").answers(files)]
+    np.testing.assert_allclose(energies, native, atol=2e-3)
 
 
 def test_no_coverage_no_set(model, photos):

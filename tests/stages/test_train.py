@@ -79,6 +79,7 @@ def test_files_and_their_content(configure):
         "probe/model/model.safetensors",
         "probe/model/preprocessor_config.json",
         "probe/model/prediction_sets.json",
+        "probe/model/ood_energy.json",
         "probe/checksums.json",
         "probe/metrics.json",
         "probe/predictions.parquet",

@@ -7,6 +7,7 @@ from hf_cifar.evaluation import wording
 from hf_cifar.evaluation.figures.confusion import MAX_NAMED
 from hf_cifar.evaluation.figures.per_class import classes_by_recall, recall_interval
 from hf_cifar.evaluation.figures.robustness import corruptions_by_accuracy
+from hf_cifar.run.ood_metrics import OodMetrics
 from hf_cifar.run.split_metrics import SplitMetrics
 from hf_cifar.run.stage_metrics import SPLITS, Hardware, Robustness, StageMetrics
 from hf_cifar.run.train_summary import FinetuneSummary, ProbeSummary
@@ -222,6 +223,14 @@ def corruption_table(robustness: Robustness) -> CorruptionTable:
         for name, values in corruptions_by_accuracy(robustness)
     ]
     return CorruptionTable([str(index + 1) for index in range(len(rows[0][1]))], rows)
+
+
+def ood_rows(ood: OodMetrics) -> list[tuple[str, list[str]]]:
+    """Return what a score was compared with, and how well it tells each apart."""
+    return [
+        (item.title, [number(item.num_examples), item.shown_auroc, percent(item.fpr95, item.num_examples)])
+        for item in ood.compared
+    ]
 
 
 def training_rows(metrics: StageMetrics) -> Rows:

@@ -6,6 +6,7 @@ from hf_cifar.evaluation.formats.table import describe_measuring, describe_opera
 from hf_cifar.hub.card.data import CardData
 from hf_cifar.hub.card.markdown import code, plain
 from hf_cifar.hub.card.network import input_size
+from hf_cifar.run.ood_scores import ENERGY_FILE
 from hf_cifar.run.origins import StartKind, WeightsKind
 from hf_cifar.run.wording import describe_weights, describe_without_leaks
 from hf_cifar.utils.formatting import error, listed, percent
@@ -120,6 +121,20 @@ def prediction_sets(data: CardData) -> str:
         "fraction of images like those that the model was validated on (split conformal prediction, "
         "[RAPS](https://arxiv.org/abs/2009.14193), from `prediction_sets.json`). The validation split, which also "
         f"chose the model, calibrated them; on the {data.test.num_examples:,} test images, which chose nothing:"
+    )
+
+
+def ood(data: CardData) -> str:
+    """Return what the out-of-distribution score is, how it was measured, and what its threshold keeps."""
+    part = data.metrics.ood
+    assert part is not None and part.threshold is not None
+    return (
+        f"`hf-cifar --stage predict --ood-score {part.score}` gives each image a score that is higher the less it is "
+        "like those of training (the negative logsumexp of the logits, [Liu et al. 2020]"
+        "(https://arxiv.org/abs/2010.03759)), and calls it out of distribution above "
+        f"{part.threshold:.4g} (`{ENERGY_FILE}`), which keeps 95 % of the validation images and "
+        f"{percent(part.kept, part.num_examples)} of the test images. Measured on the {part.num_examples:,} test "
+        f"images against the same images corrupted, at severity {part.severity}; AUROC is 0.5 for a guess:"
     )
 
 

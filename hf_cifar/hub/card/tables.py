@@ -92,6 +92,18 @@ def robustness(data: CardData) -> str:
     return _markdown(["Corruption", *(f"severity {level + 1}" for level in range(len(rows[0]) - 1))], rows)
 
 
+def ood(data: CardData) -> str:
+    """Return how well a score tells other images apart; empty where it was not measured."""
+    section = data.metrics.ood
+    if section is None:
+        return ""
+    rows = [
+        [plain(item.title), f"{item.num_examples:,}", item.shown_auroc, percent(item.fpr95, item.num_examples)]
+        for item in section.compared
+    ]
+    return _markdown(["Images", "Number", "AUROC", "FPR at 95 % TPR"], rows)
+
+
 def splits(data: CardData) -> str:
     """Return the origin and size of each split."""
     uses = {"train": "training", "validation": "selection and calibration", "test": "final evaluation only"}

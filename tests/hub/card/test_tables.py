@@ -1,10 +1,15 @@
 """The tables of a card, on numbers whose rounding is known."""
 
+from dataclasses import replace
+
 from support.card_checks import rows_of
 from support.made_run import edit_metrics, make_run
 
 from hf_cifar.hub.card import tables
+from hf_cifar.hub.card.card import render_card
 from hf_cifar.hub.card.data import CardData
+from hf_cifar.run.ood_metrics import OodComparison, OodMetrics
+from hf_cifar.run.stage_metrics import StageMetrics
 
 
 def cells(table: str) -> dict[str, list[str]]:
@@ -49,3 +54,15 @@ def test_accuracy_by_corruption_and_severity(tmp_path):
         "| :--- | ---: | ---: | ---: | ---: | ---: |",
         "| gaussian noise | 60.00% | 50.00% | 40.00% | 30.00% | 20.00% |",
     ]
+
+
+def test_out_of_distribution_scores_are_there_only_if_they_were_measured(tmp_path):
+    stage = make_run(tmp_path / "run") / "finetune"
+    assert "Out-of-distribution" not in render_card(stage)
+    compared = [OodComparison("defocus_blur", True, 4000, 0.81299, 0.5)]
+    measured = OodMetrics("energy", 4000, 5, 0, -3.21987, 0.9412, compared)
+    metrics = StageMetrics.read(stage / "metrics.json")
+    replace(metrics, ood=measured).write(stage / "metrics.json")
+    text = render_card(stage)
+    assert "| defocus blur | 4,000 | 0.812 | 50.00% |" in text
+    assert "above -3.22 (`ood_energy.json`)" in text and "94.12% of the test images" in text
