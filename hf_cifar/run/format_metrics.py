@@ -92,6 +92,11 @@ class FormatMetrics:
         """Return the forms that are in the exported folder, beside the native one."""
         return [form for form in self.forms[1:] if form.fault is None]
 
+    @property
+    def not_made(self) -> list[str]:
+        """Return the forms that could not be made or run, and so were not measured: another time they may be."""
+        return sorted(set(self.refused) - {form.name for form in self.forms})
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return asdict(self)

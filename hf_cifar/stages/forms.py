@@ -39,7 +39,7 @@ def additions_asked_for(trained: Trained, request: Request) -> Iterator[Addition
     made_from = _made_from(trained, request, temperature)
     state = ExportState.read(trained.export).forms
     earlier = Additions.from_state(trained.export, state) if state.get("made_from") == made_from else None
-    if earlier is not None:
+    if earlier is not None and not (earlier.formats and earlier.formats.not_made):
         say("the forms of the last export are as they were measured: nothing they depend on has changed")
         yield earlier
         return

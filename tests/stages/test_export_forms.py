@@ -14,7 +14,7 @@ from support.hub.contents import on_hub
 
 from hf_cifar.errors import HubError, InputError
 from hf_cifar.evaluation.formats import latency
-from hf_cifar.formats import variants
+from hf_cifar.formats import make, variants
 from hf_cifar.formats.runtime import open_runtime
 from hf_cifar.hub import export as hub_export
 from hf_cifar.inference.predictor import Predictor
@@ -105,6 +105,17 @@ def test_a_repeated_export_measures_nothing_again_and_a_native_one_removes_the_f
     assert not (stage / "export" / "onnx").exists() and not (stage / "export" / "formats.json").exists()
     assert 'id="formats"' not in (stage / "report.html").read_text()
     assert "Other formats" not in (stage / "export" / "README.md").read_text()
+
+
+def test_a_form_that_could_not_be_made_is_tried_again(stage, monkeypatch):
+    def fail(*_):
+        raise InputError("the disk was full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(make, "write_float16", fail)
+        failed = export(stage, formats="onnx-fp16", **LAX)
+    assert failed.status == 1 and failed.refused == {"onnx-fp16": "the disk was full"}
+    assert export(stage, formats="onnx-fp16", **LAX).formats == ["native", "onnx-fp16"]
 
 
 def scrambled(original):
