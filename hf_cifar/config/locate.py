@@ -1,12 +1,12 @@
 """Resolve the names of models, weights and datasets to places. Light: no torch here."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from hf_cifar.errors import InputError, hint, unknown_name
+from hf_cifar.utils.json_files import read_object
 from hf_cifar.utils.network import hub_cached, hub_reachable, is_hub_id, split_revision
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
@@ -239,13 +239,7 @@ def read_model_config(location: Location) -> dict[str, Any] | None:
         file = None
     if file is None:
         return None
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{CONFIG_FILE} of {location.full_name} cannot be read ({str(error)[:150]})") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{CONFIG_FILE} of {location.full_name} does not hold keys and values")
-    return values
+    return read_object(file, f"{CONFIG_FILE} of {location.full_name}")
 
 
 def _hub_config_file(location: Location) -> Path | None:

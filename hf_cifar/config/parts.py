@@ -26,8 +26,11 @@ STAGES: dict[str, tuple[str, ...]] = {
 TRAINING_STAGES = tuple(stage for stage, trained in STAGES.items() if trained)
 FINETUNING_STAGES = ("finetune", "lpft")
 EXPORTING_STAGES = ("export", "push")
-# What predicts: torch, or a form that the model was exported in (formats/variants.py).
-BACKENDS = ("torch", "onnx", "onnx-q8", "onnx-fp16", "openvino")
+# Forms of a model beside the native one (formats/variants.py).
+VARIANTS = ("onnx", "onnx-q8", "onnx-fp16", "openvino")
+NATIVE = "native"
+FORMATS = (NATIVE, *VARIANTS)
+BACKENDS = ("torch", *VARIANTS)  # what predicts
 MEASURING_STAGES = (*TRAINING_STAGES, "evaluate")
 ENERGY, KNN = "energy", "knn"
 OOD_SCORES = (ENERGY, KNN)
@@ -45,8 +48,6 @@ SCHEDULES = (
     "warmup_stable_decay",
 )
 SELECTION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "nll")
-NATIVE = "native"
-FORMATS = (NATIVE, "onnx", "onnx-q8", "onnx-fp16", "openvino")
 MAX_IMAGE_SIZE = 4096  # pixels; 16.8 million a channel, 200 MB an image in float32
 
 

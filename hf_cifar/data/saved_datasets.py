@@ -1,12 +1,12 @@
 """Datasets that `Dataset.save_to_disk` has written."""
 
-import json
 from pathlib import Path
 
 import datasets
 
 from hf_cifar.data.split_names import usual_split
 from hf_cifar.errors import InputError
+from hf_cifar.utils.json_files import read_object
 
 DICT_FILE, STATE_FILE, INFO_FILE = "dataset_dict.json", "state.json", "dataset_info.json"
 
@@ -43,7 +43,7 @@ def read_saved_dataset(folder: Path) -> tuple[dict[str, datasets.Dataset], dict[
 def _parts(folder: Path) -> dict[str, Path]:
     """Return the folders of splits by name; the folder itself where it holds a single table."""
     if (folder / DICT_FILE).is_file():
-        names = _json(folder / DICT_FILE).get("splits")
+        names = read_object(folder / DICT_FILE, str(folder / DICT_FILE)).get("splits")
         if not isinstance(names, list) or not all(_is_plain(name) for name in names):
             raise InputError(f"{folder / DICT_FILE} does not list the splits of a saved dataset")
         return {name: folder / name for name in names}
@@ -58,7 +58,7 @@ def _is_table(folder: Path) -> bool:
 
 def _arrow_files(folder: Path) -> list[Path]:
     """Return the files of a table, which its state must name without a folder."""
-    listed = _json(folder / STATE_FILE).get("_data_files")
+    listed = read_object(folder / STATE_FILE, str(folder / STATE_FILE)).get("_data_files")
     items = listed if isinstance(listed, list) else []
     names = [str(item.get("filename") or "") if isinstance(item, dict) else "" for item in items]
     if not names or not all(_is_plain(name) for name in names):
@@ -71,16 +71,6 @@ def _arrow_files(folder: Path) -> list[Path]:
 
 def _is_plain(name: object) -> bool:
     return isinstance(name, str) and name not in ("", ".", "..") and "/" not in name and "\\" not in name
-
-
-def _json(file: Path) -> dict[str, object]:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{file} cannot be read ({_short(error)})") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{file} does not hold keys and values")
-    return values
 
 
 def _short(error: Exception) -> str:

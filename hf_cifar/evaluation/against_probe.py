@@ -17,9 +17,8 @@ def against_probe(probe: StageFolder, fingerprint: str, test: LabeledImages, log
         test: the test images.
         logits: float [n, labels], of the fine-tuned model on them.
     """
-    from hf_cifar.evaluation.comparison.mcnemar import (
-        mcnemar,
-    )  # with scipy.stats: not before there is something to test
+    # With scipy.stats: not before there is something to test.
+    from hf_cifar.evaluation.comparison.mcnemar import mcnemar
 
     metrics = probe.read_metrics()
     if metrics is None or metrics.dataset.fingerprint != fingerprint or not probe.predictions.is_file():

@@ -1,6 +1,5 @@
 """Find the files of an exported model in one of its forms: in the export of a stage, in a folder, or on the Hub."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from hf_cifar.config.locate import CONFIG_FILE, Location
 from hf_cifar.errors import InputError
 from hf_cifar.formats.model_files import model_digest
 from hf_cifar.formats.variants import DESCRIPTION_FILE, FILES, MADE_FROM
+from hf_cifar.utils.json_files import read_object
 
 PROCESSOR_FILE = "preprocessor_config.json"
 EXPORT = "export"  # beside the model of a stage
@@ -148,10 +148,4 @@ def _downloaded(location: Location, form: str) -> Path:
 
 
 def _read(file: Path, title: str) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{file.name} of {title} cannot be read ({str(error)[:150]})") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{file.name} of {title} does not hold keys and values")
-    return values
+    return read_object(file, f"{file.name} of {title}")

@@ -3,10 +3,9 @@
 Light on purpose: the command line reads it before anything heavy is imported.
 """
 
-from importlib.util import find_spec
-
 from hf_cifar.config.parts import FORMATS, NATIVE
 from hf_cifar.errors import InputError
+from hf_cifar.utils.packages import missing
 
 __all__ = ["DESCRIPTION_FILE", "FILES", "FORMATS", "MADE_FROM", "NATIVE", "files_of", "refuse_missing_packages"]
 
@@ -43,6 +42,6 @@ def refuse_missing_packages(names: list[str]) -> None:
         modules, extra = (
             ((*ONNX_MODULES, "openvino"), "onnx,openvino") if name == "openvino" else (ONNX_MODULES, "onnx")
         )
-        missing = [module for module in modules if find_spec(module) is None]
-        if missing:
-            raise InputError(f"--formats {name} needs {', '.join(missing)}: pip install 'hf_cifar[{extra}]'")
+        lacking = missing(*modules)
+        if lacking:
+            raise InputError(f"--formats {name} needs {', '.join(lacking)}: pip install 'hf_cifar[{extra}]'")

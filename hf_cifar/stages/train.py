@@ -103,8 +103,7 @@ def _run_stage(
     trained = (_probe if stage == "probe" else _finetune)(request, data, run_folder, folder)
     # The file says how long training took: what follows is measuring.
     seconds = time.perf_counter() - started
-    metrics = measure_and_save(stage, config, data, trained, folder, seconds, memory)
-    return metrics
+    return measure_and_save(stage, config, data, trained, folder, seconds, memory)
 
 
 def _probe(request: Request, data: TrainingData, run_folder: RunFolder, folder: StageFolder) -> TrainedModel:

@@ -10,7 +10,12 @@ TRAIN = ("torch", "transformers")
 
 def installed(*modules: str) -> bool:
     """Return whether all of these modules are there to be imported."""
-    return all(_is_there(module) for module in modules)
+    return not missing(*modules)
+
+
+def missing(*modules: str) -> list[str]:
+    """Return those of these modules that are not there to be imported."""
+    return [module for module in modules if not _is_there(module)]
 
 
 def require(module: str, extra: str) -> None:
@@ -19,7 +24,7 @@ def require(module: str, extra: str) -> None:
     Raises:
         InputError: it is not installed; names what to install.
     """
-    if not _is_there(module):
+    if missing(module):
         raise InputError(f"{module} is not installed: pip install 'hf_cifar[{extra}]'")
 
 
@@ -32,9 +37,9 @@ def require_train(purpose: str) -> None:
     Raises:
         InputError: one of them is not installed; names what to install.
     """
-    missing = [module for module in TRAIN if not _is_there(module)]
-    if missing:
-        raise InputError(f"{purpose} needs {' and '.join(missing)}: pip install 'hf_cifar[train]'")
+    lacking = missing(*TRAIN)
+    if lacking:
+        raise InputError(f"{purpose} needs {' and '.join(lacking)}: pip install 'hf_cifar[train]'")
 
 
 def _is_there(module: str) -> bool:

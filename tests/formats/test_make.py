@@ -11,6 +11,7 @@ from hf_cifar.errors import InputError
 from hf_cifar.formats import make, variants
 from hf_cifar.formats.make import make_forms
 from hf_cifar.formats.runtime import open_runtime
+from hf_cifar.utils import packages
 
 onnx = pytest.importorskip("onnx", reason="hf_cifar[onnx] is not installed")
 pytest.importorskip("onnxruntime", reason="hf_cifar[onnx] is not installed")
@@ -138,6 +139,6 @@ def test_openvino_computes_the_logits_and_notes_no_path(tmp_path):
     ],
 )
 def test_a_missing_package_is_one_line(name, missing, message, monkeypatch):
-    monkeypatch.setattr(variants, "find_spec", lambda module: None if module == missing else object())
+    monkeypatch.setattr(packages, "find_spec", lambda module: None if module == missing else object())
     with pytest.raises(InputError, match=message):
         variants.refuse_missing_packages(["onnx", name] if missing == "openvino" else [name])

@@ -14,7 +14,7 @@ from support.hub.contents import on_hub
 
 from hf_cifar.errors import HubError, InputError
 from hf_cifar.evaluation.formats import latency
-from hf_cifar.formats import make, variants
+from hf_cifar.formats import make
 from hf_cifar.formats.runtime import open_runtime
 from hf_cifar.hub import export as hub_export
 from hf_cifar.inference.predictor import Predictor
@@ -24,6 +24,7 @@ from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.stages import measured_forms
 from hf_cifar.stages.export import run_export
+from hf_cifar.utils import packages
 
 for package in ("onnx", "onnxruntime", "onnxscript"):
     pytest.importorskip(package, reason="hf_cifar[onnx] is not installed")
@@ -194,7 +195,7 @@ def test_what_does_nothing_or_does_not_exist_is_refused(options, message, stage)
 
 
 def test_a_missing_package_stops_it_before_any_work(stage, monkeypatch):
-    monkeypatch.setattr(variants, "find_spec", lambda name: None if name == "onnxruntime" else object())
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "onnxruntime" else object())
     monkeypatch.setattr(hub_export, "_write_model", None)
     with pytest.raises(InputError, match=r"^--formats onnx-q8 needs onnxruntime: pip install 'hf_cifar\[onnx\]'"):
         export(stage, formats="native,onnx-q8")

@@ -6,7 +6,6 @@ Each is compared with the model itself before it is used.
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from hf_cifar.formats.runtime import OnnxRuntime, first_line
 from hf_cifar.formats.variants import ONNX_MODULES
 from hf_cifar.models.anatomy import pooled_features
 from hf_cifar.models.fold import inference_copy
+from hf_cifar.utils.packages import installed, missing
 from hf_cifar.utils.progress import say
 
 # Of the largest feature. Rounding in another order makes 4e-7 in a ResNet; scores of a head on it then stay within 1e-5
@@ -36,7 +36,7 @@ Backend = Callable[[torch.Tensor], np.ndarray]
 
 def onnx_installed() -> bool:
     """Return whether everything is installed that `--feature-backend onnx` needs."""
-    return all(find_spec(name) for name in ONNX_MODULES)
+    return installed(*ONNX_MODULES)
 
 
 def torch_backend(model: PreTrainedModel, pixels: torch.Tensor, dtype: torch.dtype) -> Backend:
@@ -71,8 +71,8 @@ def onnx_backend(model: PreTrainedModel, pixels: torch.Tensor, tolerance: float 
         InputError: it is not installed, or the model cannot be exported, or the features differ.
     """
     if not onnx_installed():
-        missing = ", ".join(name for name in ONNX_MODULES if not find_spec(name))
-        raise InputError(f"--feature-backend onnx needs {missing}: pip install 'hf_cifar[onnx]', or take torch")
+        lacking = ", ".join(missing(*ONNX_MODULES))
+        raise InputError(f"--feature-backend onnx needs {lacking}: pip install 'hf_cifar[onnx]', or take torch")
     wanted = _features(model, pixels[:COMPARED])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "backbone.onnx")

@@ -16,6 +16,7 @@ from hf_cifar.errors import InputError
 from hf_cifar.run.resolve import request_for
 from hf_cifar.training.probe import backends, features
 from hf_cifar.training.probe.features import FeatureCache
+from hf_cifar.utils import packages
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_a_part_never_holds_more_rows_than_it_may(train, tmp_path, monkeypatch):
 
 
 def test_without_onnx_runtime_it_is_one_line_what_to_install(monkeypatch):
-    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"^--feature-backend onnx needs onnx, onnxruntime, onnxscript: pip install"):
         backends.onnx_backend(tiny_resnet(), torch.zeros(1, 3, 16, 16))
 
