@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_cifar.config.parts import PredictionConfig
 from hf_cifar.errors import InputError
 from hf_cifar.inference.answer_files import (
     STANDARD_OUTPUT,
@@ -113,20 +114,7 @@ def run_prediction(request: Request) -> PredictionResult:
     answered = faults = 0
 
     with ExitStack() as stack:
-        writers: list[WriteRow] = []
-        if on_screen:
-            writers.append(stack.enter_context(answers_to_screen()))
-        if output == STANDARD_OUTPUT:
-            writers.append(stack.enter_context(answers_to_standard_output()))
-        elif output is not None:
-            aside = stack.enter_context(written_aside(Path(output)))
-            columns = {"sets": asked.coverage is not None, "ood": threshold is not None}
-            writers.append(stack.enter_context(open_answers(aside, Path(output).suffix, top_k, **columns)))
-        if page is not None:
-            from hf_cifar.inference.contact_sheet import open_contact_sheet
-
-            aside = stack.enter_context(written_aside(page))
-            writers.append(stack.enter_context(open_contact_sheet(aside, predictor.name)))
+        writers = _open_writers(stack, asked, output, page, predictor, on_screen=on_screen)
         with progress(None, "predict", "image", total=total) as bar:
             for answer in predictor.answers(images, top_k):
                 path = str(answer.image)
@@ -142,3 +130,40 @@ def run_prediction(request: Request) -> PredictionResult:
     seconds = time.perf_counter() - started
     html = None if page is None else str(page)
     return PredictionResult(output, html, answered, faults, skipped, predictor.name, seconds, threshold)
+
+
+def _open_writers(
+    stack: ExitStack,
+    asked: PredictionConfig,
+    output: str | None,
+    page: Path | None,
+    predictor: Predictor,
+    *,
+    on_screen: bool,
+) -> list[WriteRow]:
+    """Open everything that gets the answers; files appear when the stack is closed without an error.
+
+    Args:
+        stack: closes them.
+        asked: options of the prediction.
+        output: the file, or - for standard output; None for neither.
+        page: of the contact sheet, or None.
+        predictor: that answers.
+        on_screen: whether they are printed for a person.
+    """
+    writers: list[WriteRow] = []
+    if on_screen:
+        writers.append(stack.enter_context(answers_to_screen()))
+    if output == STANDARD_OUTPUT:
+        writers.append(stack.enter_context(answers_to_standard_output()))
+    elif output is not None:
+        aside = stack.enter_context(written_aside(Path(output)))
+        top_k = min(asked.top_k, predictor.num_labels)
+        columns = {"sets": asked.coverage is not None, "ood": predictor.ood is not None}
+        writers.append(stack.enter_context(open_answers(aside, Path(output).suffix, top_k, **columns)))
+    if page is not None:
+        from hf_cifar.inference.contact_sheet import open_contact_sheet
+
+        aside = stack.enter_context(written_aside(page))
+        writers.append(stack.enter_context(open_contact_sheet(aside, predictor.name)))
+    return writers
