@@ -1,14 +1,17 @@
 """Sub-commands of the command line, and what the arguments after them are. Light: no torch here."""
 
 from collections.abc import Sequence
+from glob import has_magic
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
 from hf_cifar.config.fields import flag
-from hf_cifar.config.locate import saved_model_in
+from hf_cifar.config.locate import ARCHIVE, DATASET_NAMES, saved_model_in
 from hf_cifar.config.parts import STAGES
 from hf_cifar.config.run_config import stages_of
 from hf_cifar.errors import InputError, unknown_name
+from hf_cifar.utils.network import is_address
 
 # Every stage is a command; `train` is the main job.
 COMMANDS = {"train": "lpft", **{stage: stage for stage in STAGES}}
@@ -48,7 +51,8 @@ def takes(stage: str) -> str | None:
 def placed(stage: str, data: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
     """Return a command's arguments as options.
 
-    A run or a saved model among them is the checkpoint, where the stage takes images too.
+    A run or a saved model among them is the checkpoint, where the stage takes images too; where none is, the first is,
+    if it is neither a file or folder nor the name of a dataset or an image.
 
     Args:
         stage: of the command.
@@ -65,7 +69,9 @@ def placed(stage: str, data: Sequence[str], options: dict[str, Any]) -> dict[str
     if kind is None:
         raise InputError(f"unexpected argument {rest[0]!r}: {stage} takes options only, which start with --")
     if kind != "checkpoint" and stage in stages_of("checkpoint") and "checkpoint" not in options:
-        model = next((item for item in rest if saved_model_in(Path(item).expanduser()) is not None), None)
+        model = next((item for item in rest if _holds_model(item)), None)
+        if model is None and not _holds_model(options.get("output_dir")) and not _is_data(rest[0], kind):
+            model = rest[0]
         if model is not None:
             rest.remove(model)
             result["checkpoint"] = model
@@ -76,3 +82,17 @@ def placed(stage: str, data: Sequence[str], options: dict[str, Any]) -> dict[str
     if rest:
         result[kind] = rest if kind in _MANY else rest[0]
     return result
+
+
+def _holds_model(name: str | None) -> bool:
+    return name is not None and saved_model_in(Path(name).expanduser()) is not None
+
+
+def _is_data(name: str, kind: str) -> bool:
+    """Return whether an argument is a dataset or images, as `kind` says, rather than a model."""
+    if Path(name).expanduser().exists():
+        return True
+    if kind == "dataset":
+        return name in DATASET_NAMES or name.lower().endswith(ARCHIVE)
+    kind_of_file = guess_type(name, strict=False)[0] or ""
+    return name == "-" or is_address(name) or has_magic(name) or kind_of_file.startswith(("image/", "text/"))

@@ -190,9 +190,9 @@ def locate_dataset(name: str) -> DatasetLocation:
 
 
 def refuse_missing_path(option: str, name: str, kind: Literal["model", "dataset"]) -> None:
-    """Refuse a path that is not there, though the folder that would hold it is.
+    """Refuse a path that is not there.
 
-    It could be a Hub id too: one with a revision, or in the Hub's cache, is not refused.
+    USER/NAME where USER is a folder here is a Hub id if it has a revision, or is in the Hub's cache or on the Hub.
 
     Args:
         option: that names it.
@@ -202,16 +202,28 @@ def refuse_missing_path(option: str, name: str, kind: Literal["model", "dataset"
     Raises:
         InputError: it names no file and no folder.
     """
-    parent, path = Path(name).expanduser().parent, Path(name).expanduser()
-    is_path = name.startswith((".", "/", "~")) or (parent != Path() and parent.is_dir())
-    if not is_path or path.exists() or "@" in name or (is_hub_id(name) and hub_cached(kind, name)):
+    path = Path(name).expanduser()
+    is_path = name.startswith((".", "/", "~")) or (path.parent != Path() and path.parent.is_dir())
+    if not is_path or path.exists() or (is_hub_id(name) and ("@" in name or hub_cached(kind, name))):
         return
-    on_hub = ""
-    if kind == "model" and is_hub_id(name):
-        on_hub = f" (a model of this name on the Hub is {name}@main)"
-    elif is_hub_id(name):
-        on_hub = " (to load a dataset of this name from the Hub, start elsewhere: here its first part is a folder)"
-    raise InputError(f"{option} {name}: no such folder{on_hub}; {hint(path.name, _neighbours(path))}".rstrip("; "))
+    elsewhere = ""
+    if is_hub_id(name):
+        reachable = hub_reachable()
+        if reachable and _on_hub(kind, name):
+            return
+        elsewhere = f", and no {kind} on the Hub"
+        if not reachable:
+            elsewhere = f", and the Hub cannot be reached to look for a {kind}"
+    raise InputError(f"{option} {name}: no such folder{elsewhere}; {hint(path.name, _neighbours(path))}".rstrip("; "))
+
+
+def _on_hub(kind: str, name: str) -> bool:
+    from huggingface_hub import HfApi
+
+    try:
+        return HfApi().repo_exists(name, repo_type=kind)
+    except Exception:  # of the client, or of whatever it asks by: loading says what is wrong
+        return True
 
 
 def _neighbours(path: Path) -> list[str]:

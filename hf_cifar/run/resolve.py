@@ -23,6 +23,7 @@ from hf_cifar.config.locate import (
     locate_start,
     locate_weights,
     read_model_config,
+    saved_model_in,
 )
 from hf_cifar.config.parts import (
     EXPORTING_STAGES,
@@ -156,8 +157,11 @@ def _training_request(layers: list[Layer], stage: str, base: Layer, recipe: Any)
     # A run.yaml holds every option, whichever was given: only this call's must not contradict each other.
     _refuse_rivals(layers[-1])
     asked = _merged([base, *layers])
-    folder = _output_folder(asked, stage)
     from_ = _value(asked, "finetune", "from_")
+    start_run = RecordedRun.of(_text("from_", from_)) if from_ is not None else None
+    inherited = _data_of_start(start_run, asked)
+    asked = _merged([inherited, base, *layers])
+    folder = _output_folder(asked, stage)
     adds = adds_to_probe(stage, folder, from_)
     resumes = bool(asked.get("resume", False))
     recorded: Layer = {}
@@ -173,12 +177,12 @@ def _training_request(layers: list[Layer], stage: str, base: Layer, recipe: Any)
                 f"--stage finetune in {folder}, which holds a probe, does not go with --seeds: give another "
                 f"--output-dir, and --from {folder} to start from that probe"
             )
-        asked = _merged([base, recorded, *layers])
+        asked = _merged([inherited, base, recorded, *layers])
     kind, model, weights = _start_of(asked, stage, folder, adds)
     recipe = recipe if recipe is not None else recorded.get("recipe")
     if recipe is None:
         recipe = recipe_for(read_model_config(model))
-    values = _merged([read_recipe(_text("recipe", recipe)), recorded, *layers])
+    values = _merged([read_recipe(_text("recipe", recipe)), inherited, recorded, *layers])
     values |= {"stage": stage, "recipe": recipe, "output_dir": str(folder)}
     if kind is StartKind.CHECKPOINT:
         values["model"] = {**values.get("model", {}), "model": model.full_name, "weights": None}
@@ -191,9 +195,16 @@ def _training_request(layers: list[Layer], stage: str, base: Layer, recipe: Any)
         weights=weights,
         start=kind,
         dataset=locate_dataset(config.data.dataset),
-        trained_by=RecordedRun.of(str(from_)) if kind is StartKind.CHECKPOINT else None,
+        trained_by=start_run,
         adds_to_probe=adds,
     )
+
+
+def _data_of_start(run: RecordedRun | None, asked: Layer) -> Layer:
+    """Return the data of the run that `--from` names, split as it split them; nothing where a dataset is named."""
+    if run is None or _value(asked, "data", "dataset") is not None:
+        return {}
+    return {"data": {**run.config.to_dict()["data"], "split_seed": run.config.split_seed}}
 
 
 def _start_of(asked: Layer, stage: str, folder: Path, adds: bool) -> tuple[StartKind, Location, Location | None]:
@@ -246,6 +257,8 @@ def _request_of_trained(layers: list[Layer], stage: str) -> Request:
         raise InputError("--output-dir does nothing with --checkpoint: predictions go to --output or --html")
     asked |= {"stage": stage, "output_dir": str(_output_folder(asked, stage))}
     config = RunConfig.from_dict(asked)
+    if stage != "compare" and checkpoint is None and own_folder is None and not config.comparison.runs:
+        _refuse_missing_default(config)
     if stage in EXPORTING_STAGES and measures and run is None:
         refuse_without_images(config, _value(asked, "data", "dataset"))
     if config.prediction.backend != "torch" and "use_cpu" in layers[1].get("finetune", {}).get(TRAINING, {}):
@@ -264,6 +277,16 @@ def _request_of_trained(layers: list[Layer], stage: str) -> Request:
         model = locate_checkpoint(config.checkpoint if config.checkpoint is not None else str(config.folder))
     dataset = locate_dataset(config.data.dataset) if measures else None
     return Request(config, model=model, dataset=dataset, trained_by=run)
+
+
+def _refuse_missing_default(config: RunConfig) -> None:
+    """Refuse a stage that takes a trained model, where none is named and the run by default has none."""
+    if saved_model_in(config.folder) is None:
+        on_hub = "" if config.stage in EXPORTING_STAGES else ", or USER/NAME on the Hub"
+        raise InputError(
+            f"{config.stage} needs a trained model: give --checkpoint with a run, one of its stages, or a saved "
+            f"model's folder{on_hub}; the one by default, {config.folder}, is not there"
+        )
 
 
 def _shown(config: RunConfig) -> list[Location]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hf_cifar.config.locate import saved_model_in
+from hf_cifar.config.locate import refuse_missing_path, saved_model_in
 from hf_cifar.config.parts import HubConfig
 from hf_cifar.errors import InputError
 from hf_cifar.hub.additions import Additions
@@ -76,6 +76,7 @@ def find_trained(request: Request) -> Trained:
     name = str(config.folder) if config.checkpoint is None else config.checkpoint
     path = Path(name).expanduser()
     if not path.is_dir():
+        refuse_missing_path(option, name, "model")
         if is_hub_id(name.partition("@")[0]):
             raise InputError(f"{option} {name} is not a folder: a model that is on the Hub already needs no export")
         raise InputError(f"{option} {name}: no such folder; --checkpoint takes a run, a stage, or a model's folder")

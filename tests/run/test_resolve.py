@@ -107,6 +107,18 @@ class TestLayers:
         with pytest.raises(InputError, match="--from and --model exclude each other"):
             request_for("finetune", {"from_": other, "model": model})
 
+    def test_from_a_run_brings_its_data_and_its_splits_unless_a_dataset_is_named(self, tmp_path):
+        model = saved_model(tmp_path / "runs" / "mine" / "probe" / "model", model_type="resnet")
+        data = "{dataset: digits, val_fraction: 0.3, max_train_samples: 50}"
+        (tmp_path / "runs" / "mine" / "run.yaml").write_text(f"recipe: resnet\nseed: 7\ndata: {data}\n")
+        request = request_for("finetune", {"from_": model, "seed": 1, "max_train_samples": 40})
+        config = request.config
+        assert (config.data.dataset, config.data.val_fraction, config.data.max_train_samples) == ("digits", 0.3, 40)
+        assert (config.seed, config.split_seed, config.output_dir) == (1, 7, "runs/mine-digits")
+        assert request.dataset is not None and request.dataset.name == "digits"
+        other = request_for("finetune", {"from_": model, "seed": 1, "dataset": str(tmp_path)}).config
+        assert (other.data.dataset, other.data.val_fraction, other.split_seed) == (str(tmp_path), 0.1, 1)
+
     def test_what_is_written_resolves_to_the_same(self, tmp_path):
         model = saved_model(tmp_path / "a", model_type="vit")
         for options in (
