@@ -7,6 +7,7 @@ from typing import Any
 
 from hf_cifar.errors import InputError
 from hf_cifar.run.stage_metrics import Hardware
+from hf_cifar.run.verdicts import describe_weak_doubts, doubts_too_many
 from hf_cifar.utils.files import write_json
 
 AUDIT_FILE = "audit.json"
@@ -37,7 +38,7 @@ class SplitFacts:
         modes: of the files, such as RGB or L -> images.
         num_copies: images with the same pixels as an earlier one of the split.
         num_near: further images with a near-duplicate in the split.
-        num_doubtful: images whose label is in doubt.
+        num_doubtful: images whose label is in doubt; none where the doubt falls on the probes.
     """
 
     fingerprint: str
@@ -87,6 +88,7 @@ class Audit:
         complete: whether every pair is listed.
         folds: of the probes that doubt labels.
         probe_accuracy: of those probes, each on the images that it did not see; the lower, the less their doubts say.
+        num_doubted: labels that those probes contradict, in all splits; None in older files.
         seconds: for each part.
         hardware: what it ran on.
         versions: library -> version.
@@ -108,9 +110,18 @@ class Audit:
     complete: bool
     folds: int
     probe_accuracy: float
+    num_doubted: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     hardware: Hardware | None = None
     versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def weak_doubts(self) -> str | None:
+        """Return why no label is called doubtful, where the probes contradict too many to be believed; or None."""
+        total = sum(facts.num_images for facts in self.splits.values())
+        if self.num_doubted is None or not doubts_too_many(self.num_doubted, total):
+            return None
+        return describe_weak_doubts(self.num_doubted, total, "the probe")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

@@ -68,6 +68,20 @@ def doubts_too_many(num_doubted: int, num_examples: int) -> bool:
     return num_doubted > MOST_DOUBTED * num_examples
 
 
+def describe_weak_doubts(num_doubted: int, num_examples: int, judge: str) -> str:
+    """Return why no label is called doubtful.
+
+    Args:
+        num_doubted: images whose label is contradicted.
+        num_examples: of how many.
+        judge: what contradicts them, such as "the model".
+    """
+    return (
+        f"no label is called doubtful: {judge} contradicts {num_doubted:,} of {num_examples:,}, which says more about "
+        f"{judge} than about the labels"
+    )
+
+
 def standard_error(split: SplitMetrics) -> float:
     """Return the standard error of an accuracy, from its Wilson interval: unlike Wald's it is not 0 at 100 %."""
     low, high = split.accuracy_ci95
@@ -208,7 +222,4 @@ def _weak_doubts(split: SplitMetrics) -> str | None:
     doubted = split.num_doubted
     if doubted is None or not doubts_too_many(doubted, split.num_examples):
         return None
-    return (
-        f"no label is called doubtful: the model contradicts {doubted:,} of {split.num_examples:,}, which says more "
-        "about the model than about the labels"
-    )
+    return describe_weak_doubts(doubted, split.num_examples, "the model")

@@ -26,6 +26,7 @@ from hf_cifar.run.environment import hardware, versions
 from hf_cifar.run.origins import SplitKind, SplitOrigin
 from hf_cifar.run.resolve import Request
 from hf_cifar.run.stage_folder import AUDIT_FOLDER
+from hf_cifar.run.verdicts import doubts_too_many
 from hf_cifar.run.wording import describe_weights
 from hf_cifar.training.freezing import freeze
 from hf_cifar.training.probe.features import FeatureCache, Features
@@ -89,6 +90,7 @@ class AuditResult:
         audit = self.audit
         unreadable = sum(facts.num_unreadable for facts in audit.splits.values())
         doubts = ", ".join(f"{facts.num_doubtful:,} of {name}" for name, facts in audit.splits.items())
+        right = f"probes that did not see them are right for {percent(audit.probe_accuracy)}"
         lines = [
             f"identical images: {audit.num_groups:,} groups, {audit.num_contradictions:,} of them under several labels",
             f"near-duplicates: {audit.num_pairs:,} pairs{'' if audit.complete else ' (the most alike of too many)'}, "
@@ -97,7 +99,7 @@ class AuditResult:
                 f"{item.split} images with a twin in {item.other}: {item.num_exact:,} identical, {item.num_near:,} near"
                 for item in audit.crossings
             ),
-            f"labels in doubt: {doubts} (probes that did not see them are right for {percent(audit.probe_accuracy)})",
+            f"{audit.weak_doubts or f'labels in doubt: {doubts}'} ({right})",
         ]
         return [*lines, f"unreadable files: {unreadable:,}"] if unreadable else lines
 
@@ -128,7 +130,7 @@ def run_audit(request: Request) -> AuditResult:
     groups = first_twins(catalogue.pixels)
     pairs, complete = _near(catalogue, features, groups, config)
     clock.lap("near_duplicates")
-    doubts, accuracy = _doubts(catalogue, features, groups, config)
+    doubts, num_doubted, accuracy = _doubts(catalogue, features, groups, config)
     clock.lap("labels")
     findings = Findings(catalogue, _groups(groups), pairs, doubts)
     contradictions = findings.contradictions()
@@ -149,6 +151,7 @@ def run_audit(request: Request) -> AuditResult:
         complete=complete,
         folds=config.audit.folds,
         probe_accuracy=accuracy,
+        num_doubted=num_doubted,
         seconds=clock.seconds,
         hardware=hardware(cache.model.device),
         versions=versions(),
@@ -241,15 +244,21 @@ def _rows(catalogue: Catalogue, features: dict[str, Features], positions: np.nda
 
 def _doubts(
     catalogue: Catalogue, features: dict[str, Features], groups: np.ndarray, config: RunConfig
-) -> tuple[list[Doubt], float]:
-    """Return the labels in doubt by probes that did not see them, and how often those probes are right."""
+) -> tuple[list[Doubt], int, float]:
+    """Return the labels in doubt by probes that did not see them; how many they contradict; how often they are right.
+
+    Probes that contradict too many labels doubt none: they are more likely wrong than so many labels.
+    """
     names, labels = catalogue.label_names, catalogue.labels
     everything = _rows(catalogue, features, np.arange(len(labels)))
     logits = out_of_fold_logits(everything, labels, groups, len(names), config.audit.folds, config.seed)
     probabilities = np.exp(log_probabilities(logits))
     accuracy = float((logits.argmax(axis=1) == labels).mean())
+    positions, suggestions = doubted_labels(logits, labels)
+    if doubts_too_many(len(positions), len(labels)):
+        return [], len(positions), accuracy
     doubts = []
-    for position, suggested in zip(*doubted_labels(logits, labels), strict=True):
+    for position, suggested in zip(positions, suggestions, strict=True):
         own, other = probabilities[position, labels[position]], probabilities[position, suggested]
         doubts.append(Doubt(int(position), float(own), names[suggested], float(other)))
-    return doubts, accuracy
+    return doubts, len(doubts), accuracy

@@ -14,10 +14,15 @@ from support.images import write_images
 
 from hf_cifar.audit.audit import Audit
 from hf_cifar.errors import InputError
+from hf_cifar.experiment import run_stage
 from hf_cifar.run.resolve import request_for
+from hf_cifar.run.stage_folder import StageFolder
+from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.stages.audit import run_audit
 from hf_cifar.stages.evaluate import run_evaluation
 from hf_cifar.stages.train import run_training
+
+PLANTED = ("blue/copy.png", "red/0.bmp", "green/0.png")  # test images with a twin in train
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +82,7 @@ def test_what_was_planted_is_found(audited, faulty):
     assert audit.splits["test"].modes == {"RGB": 19}
     (unreadable,) = rows(audited.folder / "unreadable.csv")
     assert name(unreadable) == "train/green/broken.png" and unreadable["reason"]
+    assert audit.num_doubted == sum(facts.num_doubtful for facts in audit.splits.values()) < 17
     doubtful = [name(row) for row in rows(audited.folder / "doubtful_labels.csv")]
     assert set(doubtful[:4]) == {f"train/red/blue-{number}.png" for number in range(4)}
 
@@ -109,10 +115,9 @@ def test_a_run_measures_without_leaks(audited, faulty, configure, tmp_path, no_p
     assert "without 3 images that training has twins of (2 identical, 1 near-duplicates)" in err
     assert result.metrics.dataset.num_trained_on <= 1  # the copy's twin may be in validation
     part = result.metrics.without_leaks
-    planted = ("blue/copy.png", "red/0.bmp", "green/0.png")
     table = pq.read_table(result.folder.predictions).to_pandas()
     files = sorted(path for path in (faulty / "test").rglob("*.*"))
-    kept = [not str(files[row]).endswith(planted) for row in table["index"]]
+    kept = [not str(files[row]).endswith(PLANTED) for row in table["index"]]
     right = (table["label"] == table["prediction"])[kept]
     assert part.num_examples == 16 and part.accuracy == pytest.approx(right.mean())
     assert result.summary()["num_leaks"] == 3
@@ -120,6 +125,22 @@ def test_a_run_measures_without_leaks(audited, faulty, configure, tmp_path, no_p
         request_for("evaluate", {"output_dir": str(request.folder), "exclude_leaks": str(audited.folder)})
     )
     assert again.metrics.without_leaks == part
+
+
+def test_every_seed_is_measured_without_the_same_leaks(audited, faulty, configure, no_pictures):
+    options = {"dataset": str(faulty), "skip_corrupt": True, "exclude_leaks": str(audited.output_dir)}
+    result = run_stage(configure("finetune", **options, seeds=[0, 1], num_train_epochs=1))
+    files = sorted(path for path in (faulty / "test").rglob("*.*"))
+    parts = {}
+    for seed in (0, 1):
+        stage = StageFolder(result.output_dir / f"seed-{seed}" / "finetune")
+        parts[seed] = StageMetrics.read(stage.metrics).without_leaks
+        table = pq.read_table(stage.predictions).to_pandas()
+        kept = [not str(files[row]).endswith(PLANTED) for row in table["index"]]
+        right = (table["label"] == table["prediction"])[kept]
+        assert parts[seed].num_examples == 16 and parts[seed].accuracy == pytest.approx(right.mean())
+    assert result.metrics.without_leaks == parts[result.metrics.seeds.kept]
+    assert result.summary()["num_leaks"] == 3
 
 
 def test_an_audit_of_other_data_is_refused(audited, configure):
@@ -138,6 +159,24 @@ def test_an_audit_of_a_part_is_refused(faulty, tiny_model, configure, tmp_path):
     request = configure(dataset=str(faulty), skip_corrupt=True, exclude_leaks=str(tmp_path / "audit"))
     with pytest.raises(InputError, match="of 66 images of train: audit all of them"):
         run_training(request)
+
+
+def test_probes_that_contradict_too_many_labels_doubt_none(image_folder, tiny_model, tmp_path, capsys):
+    """Every image in a folder of its own choosing: no probe can be right, and most labels are contradicted."""
+    classes = ("blue", "green", "red")
+    for split in ("train", "test"):
+        for name in classes:
+            (tmp_path / "data" / split / name).mkdir(parents=True)
+        for number, path in enumerate(sorted((image_folder / split).rglob("*.png"))):
+            shutil.copy(path, tmp_path / "data" / split / classes[number % 3] / f"{number}.png")
+    options = {"dataset": str(tmp_path / "data"), "model": str(tiny_model), "output_dir": str(tmp_path), "folds": 2}
+    result = run_audit(request_for("audit", options))
+    audit = result.audit
+    assert audit.num_doubted > 0.2 * 78 and audit.probe_accuracy < 0.6
+    assert rows(result.folder / "doubtful_labels.csv") == []
+    assert [facts.num_doubtful for facts in audit.splits.values()] == [0, 0]
+    words = f"no label is called doubtful: the probe contradicts {audit.num_doubted} of 78"
+    assert words in capsys.readouterr().err and words in result.page.read_text()
 
 
 def test_options_of_other_stages_are_refused():
