@@ -165,6 +165,7 @@ class FinetuneSummary(TrainSummary):
         unfreeze, bn, optimizer, scheduler: the options in force.
         learning_rate: at the top of the schedule.
         training_seconds: of training and choosing.
+        checkpoint_wait_seconds: that training stood still for checkpoints; None in what an older version recorded.
     """
 
     start: StartOrigin
@@ -174,6 +175,7 @@ class FinetuneSummary(TrainSummary):
     learning_rate: float
     scheduler: str
     training_seconds: float
+    checkpoint_wait_seconds: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

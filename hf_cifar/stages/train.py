@@ -170,6 +170,7 @@ def _finetune(request: Request, data: TrainingData, run_folder: RunFolder, folde
         "images_per_second": len(splits.train) * result.epochs / result.seconds,
         "trainable_parameters": result.trainable_parameters,
         "input_wait_fraction": result.input_wait_fraction,
+        "checkpoint_wait_seconds": result.checkpoint_wait_seconds,
     }
     test = predict_logits(result.model, processor, splits.test, "predicting test")
     logits = result.validation_logits, test

@@ -7,6 +7,7 @@ no longer among the newest, the rest of it is removed.
 import json
 import re
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,6 +54,9 @@ class CheckpointCallback(SaveAfterEvaluation):
         keep: number of newest checkpoints to keep; the weights of the best one are kept as well.
         every_epoch: save one after every epoch, so that the best epoch can be restored from it.
         watched: stop training when weights are no longer finite.
+
+    Attributes:
+        waited: seconds that training stood still for checkpoints, in this process and this call.
     """
 
     def __init__(
@@ -70,6 +74,8 @@ class CheckpointCallback(SaveAfterEvaluation):
         self.resume = resume
         self.keep = max(1, keep)
         self.watched = watched
+        self.waited = 0.0
+        self._since = 0.0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -82,6 +88,15 @@ class CheckpointCallback(SaveAfterEvaluation):
         if self.resume is not None:
             for part in self.saved:
                 part.load(self.resume)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Put off a checkpoint that is due at the last step of an epoch; others are written next."""
+        super().on_step_end(args, state, control, **kwargs)
+        self._since = time.perf_counter()
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Start the clock of a checkpoint, which is written next."""
+        self._since = time.perf_counter()
 
     def on_save(
         self,
@@ -109,6 +124,7 @@ class CheckpointCallback(SaveAfterEvaluation):
         if processes.is_main():
             _mark(newest)
             self._rotate()
+        self.waited += time.perf_counter() - self._since
 
     def _rotate(self) -> None:
         """Keep the newest checkpoints, and the weights of the epochs that are the best ones to their knowledge."""

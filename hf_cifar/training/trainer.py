@@ -123,7 +123,7 @@ class StageTrainer(Trainer):
         self.rates: list[float] = []
         self.resume = resume
         self.interruption = InterruptionCallback()
-        checkpoints = CheckpointCallback(
+        self.checkpoints = CheckpointCallback(
             Path(str(args.output_dir)),
             [self.meter, *saved],
             resume,
@@ -138,7 +138,7 @@ class StageTrainer(Trainer):
             model,
             args,
             data_collator=as_is,
-            callbacks=[self.clock, *callbacks, self.interruption, checkpoints],
+            callbacks=[self.clock, *callbacks, self.interruption, self.checkpoints],
             **count_images(summed_cross_entropy),
             **kwargs,
         )

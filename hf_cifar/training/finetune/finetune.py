@@ -58,6 +58,7 @@ class FinetuneResult:
         seconds: spent on training and choosing the weights, in this call.
         trainable_parameters: number of values that the optimizer held.
         input_wait_fraction: part of the steps' time that was spent waiting for images; None without a step.
+        checkpoint_wait_seconds: that training stood still for checkpoints, in this call.
     """
 
     model: PreTrainedModel
@@ -67,6 +68,7 @@ class FinetuneResult:
     seconds: float
     trainable_parameters: int
     input_wait_fraction: float | None
+    checkpoint_wait_seconds: float
 
 
 class Finetune:
@@ -117,6 +119,7 @@ class Finetune:
                 f"--interpolate {self.options.interpolate} needs a start with a trained head: --stage lpft, or --from"
             )
         self.clock = InputClock()
+        self.checkpoint_wait_seconds = 0.0
         self.snapshot = Snapshot(self.model)
         # Options that do not fit this network are refused now, before anything is written.
         self._set_up_modules()
@@ -176,6 +179,7 @@ class Finetune:
             seconds,
             sum(group.num_parameters for group in groups),
             self._input_wait(),
+            self.checkpoint_wait_seconds,
         )
 
     def _input_wait(self) -> float | None:
@@ -243,7 +247,9 @@ class Finetune:
             compute_metrics=self.compute_metrics,
             callbacks=callbacks,
         )
-        return trainer.run(), groups
+        state = trainer.run()
+        self.checkpoint_wait_seconds = trainer.checkpoints.waited
+        return state, groups
 
     def _set_up_modules(self) -> list[TrainerCallback]:
         """Lay out the network for training, apply `--bn eval`, `--unfreeze` and `--gradient-checkpointing`.
