@@ -40,7 +40,7 @@ def _checkpoint_wait(setting: Setting) -> Row:
     options = {"image_size": side, "max_train_samples": images, "num_train_epochs": epochs}
     return Row(
         "wait",
-        f"seconds that fine-tuning of ResNet-18 waits for a checkpoint, {epochs} epochs of {images:,} images at {side} px",
+        f"what fine-tuning of ResNet-18 waits for a checkpoint, {epochs} epochs of {images:,} images at {side} px",
         "none: what train.checkpoint_wait_seconds in metrics.json states, for each checkpoint",
         "value",
         "s",

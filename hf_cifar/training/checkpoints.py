@@ -1,5 +1,9 @@
 """Checkpoints that are complete: marked once all of one is on disk, and kept until a newer one is.
 
+`Trainer` writes the files, which is no more than a copy to the system's memory. That they reach the disk, their
+checksums, the mark and the removal of older ones go on in a thread while the next steps are taken, which can change
+nothing in the files. A kill meanwhile leaves a checkpoint without a mark, and the one before it.
+
 The newest are kept whole, since training continues from them. The best epoch is chosen by its weights alone: once it is
 no longer among the newest, the rest of it is removed.
 """
@@ -9,6 +13,7 @@ import re
 import shutil
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -76,6 +81,8 @@ class CheckpointCallback(SaveAfterEvaluation):
         self.watched = watched
         self.waited = 0.0
         self._since = 0.0
+        self._writer = ThreadPoolExecutor(1, "checkpoint")
+        self._writing: Future[None] | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -90,13 +97,17 @@ class CheckpointCallback(SaveAfterEvaluation):
                 part.load(self.resume)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Put off a checkpoint that is due at the last step of an epoch; others are written next."""
+        """Put off a checkpoint that is due at the last step of an epoch; another waits for the one before."""
         super().on_step_end(args, state, control, **kwargs)
         self._since = time.perf_counter()
+        if control.should_save:
+            self.wait()
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Start the clock of a checkpoint, which is written next."""
+        """Wait for the checkpoint before the one that is written next."""
         self._since = time.perf_counter()
+        if control.should_save:
+            self.wait()
 
     def on_save(
         self,
@@ -106,7 +117,7 @@ class CheckpointCallback(SaveAfterEvaluation):
         model: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Complete the newest checkpoint, mark it, and only then remove older ones.
+        """Complete the newest checkpoint; in the background mark it, and only then remove older ones.
 
         Raises:
             TrainingError: the weights are no longer finite; the checkpoint stays unmarked.
@@ -122,9 +133,32 @@ class CheckpointCallback(SaveAfterEvaluation):
             )
         processes.wait_for_all()
         if processes.is_main():
-            _mark(newest)
-            self._rotate()
+            self.wait()
+            self._writing = self._writer.submit(self._finish, newest)
         self.waited += time.perf_counter() - self._since
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Wait for the last checkpoint, in every process: the best epoch's weights are read next."""
+        self._since = time.perf_counter()
+        self.wait()
+        self.waited += time.perf_counter() - self._since
+        processes.wait_for_all()
+
+    def wait(self) -> None:
+        """Wait until the newest checkpoint is marked, and raise what went wrong with it."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def close(self) -> None:
+        """Let the newest checkpoint be marked, also after an error that ended training; raises nothing."""
+        self._writer.shutdown()
+
+    def _finish(self, newest: Path) -> None:
+        _mark(newest)
+        self._rotate()
 
     def _rotate(self) -> None:
         """Keep the newest checkpoints, and the weights of the epochs that are the best ones to their knowledge."""

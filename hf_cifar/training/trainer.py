@@ -165,6 +165,7 @@ class StageTrainer(Trainer):
             with interruption.deferred(), WorkersReleased():
                 self.train(resume_from_checkpoint=str(self.resume) if self.resume else None)
         finally:
+            self.checkpoints.close()
             self.interruption.restore_handlers()
         if self.interruption.caught is not None:
             raise Interrupted(self.interruption.caught, f"checkpoint-{self.state.global_step}")

@@ -29,6 +29,7 @@ from hf_cifar.training.trainer import StageTrainer
 step = StageTrainer.training_step
 def killed(self, *args, **kwargs):
     if ("probe" if type(self).__name__ == "GridTrainer" else "finetune", self.state.global_step) == {moment!r}:
+        self.checkpoints.wait()
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, *args, **kwargs)
 StageTrainer.training_step = killed

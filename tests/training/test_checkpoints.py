@@ -1,6 +1,8 @@
 """Checkpoints on disk: complete, damaged, newest, best."""
 
+import errno
 import shutil
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from hf_cifar.training import checkpoints
 from hf_cifar.training.checkpoints import COMPLETE, CheckpointCallback, checkpoint_of, last_checkpoint, read_state
 
 
-def save(callback, step, best=None, model=None, average=False):
+def save(callback, step, best=None, model=None, average=False, wait=True):
     folder = callback.folder / f"checkpoint-{step}"
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(b"weights")
@@ -24,6 +26,8 @@ def save(callback, step, best=None, model=None, average=False):
     state = TrainerState(global_step=step, best_global_step=best)
     state.save_to_json(str(folder / "trainer_state.json"))
     callback.on_save(None, state, TrainerControl(), model=model or torch.nn.Linear(1, 1))
+    if wait:
+        callback.wait()
     return folder
 
 
@@ -158,3 +162,43 @@ def test_folders_of_other_names_are_no_checkpoints(tmp_path):
     assert last_checkpoint(tmp_path).name == "checkpoint-9"
     save(callback, 10)
     assert (tmp_path / "checkpoint-abc").is_dir()
+
+
+def test_training_goes_on_while_a_checkpoint_is_completed_and_waits_before_the_next(tmp_path, monkeypatch):
+    mark, may_mark = checkpoints._mark, threading.Event()
+    monkeypatch.setattr(checkpoints, "_mark", lambda folder: (may_mark.wait(10), mark(folder)))
+    callback = CheckpointCallback(tmp_path, [], None)
+    folder = save(callback, 1, wait=False)
+    assert last_checkpoint(tmp_path) is None, "not complete before all of it is on disk"
+    state, due = TrainerState(global_step=2, epoch=0.5, max_steps=9), TrainerControl(should_save=True)
+    callback.on_step_end(None, state, TrainerControl())
+    assert not (folder / COMPLETE).exists()
+    threading.Timer(0.2, may_mark.set).start()
+    callback.on_step_end(None, state, due)
+    assert last_checkpoint(tmp_path) == folder
+    before = callback.waited
+    save(callback, 2)
+    assert callback.waited - before > 0.1, "the wait for one counts with the next"
+
+
+@pytest.mark.parametrize("moment", ["next", "evaluated", "end"])
+def test_what_goes_wrong_behind_training_is_raised_at_the_next_checkpoint_or_the_end(moment, tmp_path, monkeypatch):
+    def full(folder):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "_mark", full)
+    callback = CheckpointCallback(tmp_path, [], None)
+    save(callback, 1, wait=False)
+    events = {"next": callback.on_step_end, "evaluated": callback.on_evaluate, "end": callback.on_train_end}
+    with pytest.raises(OSError, match="No space left"):
+        events[moment](None, TrainerState(epoch=0.5, max_steps=9), TrainerControl(should_save=True))
+
+
+def test_an_error_of_training_is_not_hidden_and_leaves_the_checkpoint_complete(tmp_path, monkeypatch):
+    mark, may_mark = checkpoints._mark, threading.Event()
+    monkeypatch.setattr(checkpoints, "_mark", lambda folder: (may_mark.wait(10), mark(folder)))
+    callback = CheckpointCallback(tmp_path, [], None)
+    folder = save(callback, 1, wait=False)
+    threading.Timer(0.2, may_mark.set).start()
+    callback.close()
+    assert last_checkpoint(tmp_path) == folder

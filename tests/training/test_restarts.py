@@ -69,6 +69,13 @@ def assert_identical(one: Path, other: Path) -> None:
         assert identical(ours[name], theirs[name]), name
 
 
+def copy_probe(whole: Path, run: Path) -> None:
+    """Begin a run with the probe of a whole one."""
+    shutil.copytree(whole / "probe", run / "probe")
+    for name in ("run.yaml", "splits.json"):
+        shutil.copy(whole / name, run)
+
+
 @pytest.fixture(scope="module")
 def command_line(command_line):
     return command_line.without_pictures()
@@ -107,9 +114,7 @@ def test_sigkill_at_random_moments_ends_in_the_same_bits(kills, whole, command_l
     assert_identical(tmp_path / "run", expected)
 
 
-@pytest.mark.parametrize(
-    "step", [pytest.param(1, marks=SLOW), pytest.param(7, marks=SLOW), 9, pytest.param(14, marks=SLOW), 16]
-)
+@pytest.mark.parametrize("step", [*(pytest.param(step, marks=SLOW) for step in (1, 7, 9, 14)), 16])
 def test_sigkill_at_a_step_of_fine_tuning_ends_in_the_same_bits(step, whole, command_line, tmp_path):
     """In the middle of an epoch, just after its last step, and while later groups are still frozen."""
     expected, flags, _ = whole
@@ -130,11 +135,40 @@ def killed_evaluating(self, *args, **kwargs):
 FinetuneTrainer.training_step = killed
 FinetuneTrainer.evaluate = killed_evaluating
 """
-    shutil.copytree(expected / "probe", tmp_path / "run" / "probe")
-    for name in ("run.yaml", "splits.json"):
-        shutil.copy(expected / name, tmp_path / "run")
+    copy_probe(expected, tmp_path / "run")
     there = [*flags, "--output-dir", tmp_path / "run", "--resume"]
     assert command_line.run(*there, before=kill) == -signal.SIGKILL
+    assert command_line.run(*there) == 0, command_line.err
+    assert_identical(tmp_path / "run", expected)
+
+
+def test_sigkill_while_a_checkpoint_is_completed_behind_later_steps_ends_in_the_same_bits(
+    whole, command_line, tmp_path
+):
+    expected, flags, _ = whole
+    kill = """
+import os, signal, threading
+from hf_cifar.training import checkpoints
+from hf_cifar.training.finetune.trainer import FinetuneTrainer
+later = threading.Event()
+mark, step = checkpoints._mark, FinetuneTrainer.training_step
+def killed(folder):
+    if folder.name == "checkpoint-9" and folder.parents[1].name == "finetune":
+        os._exit(3) if not later.wait(10) else os.kill(os.getpid(), signal.SIGKILL)
+    mark(folder)
+def seen(self, *args, **kwargs):
+    if self.state.global_step == 10:
+        later.set()
+    return step(self, *args, **kwargs)
+checkpoints._mark = killed
+FinetuneTrainer.training_step = seen
+"""
+    copy_probe(expected, tmp_path / "run")
+    there = [*flags, "--output-dir", tmp_path / "run", "--resume"]
+    assert command_line.run(*there, before=kill) == -signal.SIGKILL
+    folder = tmp_path / "run" / "finetune" / "checkpoints"
+    assert (folder / "checkpoint-9" / "model.safetensors").is_file()
+    assert last_checkpoint(folder).name == "checkpoint-8"
     assert command_line.run(*there) == 0, command_line.err
     assert_identical(tmp_path / "run", expected)
 
@@ -196,6 +230,7 @@ from hf_cifar.training.finetune.trainer import FinetuneTrainer
 step = FinetuneTrainer.training_step
 def killed(self, *args, **kwargs):
     if self.state.global_step == 10:
+        self.checkpoints.wait()
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, *args, **kwargs)
 FinetuneTrainer.training_step = killed
