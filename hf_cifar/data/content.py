@@ -20,9 +20,13 @@ def image_hashes(images: LabeledImages) -> np.ndarray:
     """Return a hash of the encoded bytes of each image, uint64 [n].
 
     Two files with the same bytes have the same hash wherever they are; the same picture encoded again has another one.
-    An image whose file cannot be read has the hash 0.
+    An image whose file cannot be read has the hash 0. Nothing is read a second time for it.
     """
-    return _of_each(images, lambda content: _hash(content if isinstance(content, bytes) else read_file(content)))
+    rows = images.index.tolist()
+    new = images.select(np.flatnonzero([row not in images.hashes for row in rows]))
+    found = _of_each(new, lambda content: _hash(content if isinstance(content, bytes) else read_file(content)))
+    images.hashes.update(zip(new.index.tolist(), found.tolist(), strict=True))
+    return np.array([images.hashes[row] for row in rows], dtype=np.uint64)
 
 
 def identical_to(images: LabeledImages) -> np.ndarray:

@@ -4,7 +4,7 @@ import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,6 +89,7 @@ class LabeledImages:
         folders: without links, where files that rows name must lie; None where this package listed the files itself.
         decoded: their pixels, where they are cached.
         root: folder of the dataset, where it is local.
+        hashes: of the encoded bytes, by row, as far as they are known; shared by every selection of these rows.
     """
 
     name: str
@@ -100,6 +101,7 @@ class LabeledImages:
     folders: tuple[Path, ...] | None = None
     decoded: DecodedImages | None = None
     root: Path | None = None
+    hashes: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.index)

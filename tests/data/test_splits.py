@@ -6,6 +6,8 @@ import pytest
 
 from hf_cifar.config.parts import DataConfig
 from hf_cifar.config.run_config import RunConfig
+from hf_cifar.data import content as contents
+from hf_cifar.data.content import image_hashes
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import Source
 from hf_cifar.data.splits import make_splits, stratified_choice
@@ -67,6 +69,20 @@ def test_identical_files_are_on_one_side(seed):
     assert not held["test"] & held["validation"]
     assert len(parts.test) == 30 and len(parts.validation) == 12  # fractions of the images, as without copies
     assert np.ptp(np.bincount(parts.test.targets)) <= 3
+
+
+def test_no_image_is_hashed_twice_for_the_splits_and_their_record(monkeypatch):
+    content = [number // 3 for number in range(150)]
+    train = images("train", [value % 3 for value in content], content)
+    split = Source("made up", "folder", None, {"train": train}, ["a", "b", "c"])
+    hashed, of = [], contents._hash
+    monkeypatch.setattr(contents, "_hash", lambda bytes_: hashed.append(bytes_) or of(bytes_))
+    parts = make_splits(split, DataConfig(), 0).parts()
+    record = {name: image_hashes(part) for name, part in parts.items()}
+    assert len(hashed) == 150
+    cells = train.rows["image"]
+    for name, part in parts.items():
+        assert record[name].tolist() == [of(cells[int(row)]["bytes"]) for row in part.index]
 
 
 def test_a_file_under_two_labels_is_for_training():

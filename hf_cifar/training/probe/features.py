@@ -121,6 +121,7 @@ class FeatureCache:
         self.backbone_key = _backbone_key(model)
         self._splits: dict[Path, RowCache] = {}
         self._backends: dict[tuple[str, str], Backend] = {}
+        self._size: int | None = None
 
     def describe(self, images: LabeledImages, backend: str = "torch", dtype: str = "float32") -> dict[str, Any]:
         """Return the cache key of a split, before hashing.
@@ -227,8 +228,10 @@ class FeatureCache:
         return next(in_order(first, self.transform, size, 0))
 
     def _batch_size(self, images: LabeledImages) -> int:
-        one = next(in_order(images.select(np.arange(1)), self.transform, 1, 0))
-        return batch_size(one, self.model.device)
+        if self._size is None:  # the processor gives all images one size
+            one = next(in_order(images.select(np.arange(1)), self.transform, 1, 0))
+            self._size = batch_size(one, self.model.device)
+        return self._size
 
     def _extract(
         self, images: LabeledImages, rows: np.ndarray, split: RowCache, backend: str, dtype: str, workers: int | None

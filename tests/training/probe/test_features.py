@@ -15,6 +15,7 @@ from support.models import processor, scramble_statistics, tiny_resnet
 from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import load_source
+from hf_cifar.training.probe import features as module
 from hf_cifar.training.probe.features import FeatureCache
 
 
@@ -71,6 +72,14 @@ def test_only_what_is_missing_is_computed(cache, train):
     assert features.images_read == 2
     np.testing.assert_allclose(features[:], direct(cache.model, more), atol=1e-5)
     np.testing.assert_allclose(features[np.array([3, 0])], direct(cache.model, more)[[3, 0]], atol=1e-5)
+
+
+def test_one_image_tells_the_size_of_all_batches(cache, train, monkeypatch):
+    read, in_order = [], module.in_order
+    monkeypatch.setattr(module, "in_order", lambda images, *rest: read.append(len(images)) or in_order(images, *rest))
+    cache.features(train.select(np.arange(9)))
+    cache.features(train)
+    assert read.count(1) == 1 and read.count(51) == 1, read
 
 
 def test_the_head_does_not_matter(cache, train):
