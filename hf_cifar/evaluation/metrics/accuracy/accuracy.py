@@ -2,9 +2,10 @@
 
 from typing import Any
 
-import datasets
 import evaluate
 from sklearn.metrics import accuracy_score
+
+from hf_cifar.evaluation.metrics.declaration import declared
 
 DESCRIPTION = "The share of images whose predicted class is their label."
 INPUTS = """
@@ -19,12 +20,7 @@ class Accuracy(evaluate.Metric):
     """`compute(predictions=…, references=…)` -> `{"accuracy": float}`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation="",
-            inputs_description=INPUTS,
-            features=datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}),
-        )
+        return declared(DESCRIPTION, INPUTS)
 
     def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
         return {"accuracy": float(accuracy_score(references, predictions))}

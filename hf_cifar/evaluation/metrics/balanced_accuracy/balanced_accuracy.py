@@ -2,10 +2,11 @@
 
 from typing import Any
 
-import datasets
 import evaluate
 import numpy as np
 from sklearn.metrics import recall_score
+
+from hf_cifar.evaluation.metrics.declaration import declared
 
 DESCRIPTION = (
     "The unweighted mean over the classes that have images of the share of them whose predicted class is their label: "
@@ -26,12 +27,7 @@ class BalancedAccuracy(evaluate.Metric):
     """
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation="",
-            inputs_description=INPUTS,
-            features=datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}),
-        )
+        return declared(DESCRIPTION, INPUTS)
 
     def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
         there = np.unique(references).tolist()

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-import datasets
 import evaluate
 from sklearn.metrics import f1_score
+
+from hf_cifar.evaluation.metrics.declaration import declared
 
 DESCRIPTION = (
     "The unweighted mean over classes of the F1 score, the harmonic mean of precision and recall. Without `labels` and "
@@ -25,12 +26,7 @@ class MacroF1(evaluate.Metric):
     """`compute(predictions=…, references=…, num_labels=… or labels=…)` -> `{"f1_macro": float}`."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation="",
-            inputs_description=INPUTS,
-            features=datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}),
-        )
+        return declared(DESCRIPTION, INPUTS)
 
     def _compute(
         self, predictions: Any, references: Any, num_labels: int | None = None, labels: list[int] | None = None

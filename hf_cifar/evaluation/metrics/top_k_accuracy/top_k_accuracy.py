@@ -2,9 +2,10 @@
 
 from typing import Any
 
-import datasets
 import evaluate
 import numpy as np
+
+from hf_cifar.evaluation.metrics.declaration import SCORES, declared
 
 DESCRIPTION = (
     "The share of images whose label is among the k classes with the highest scores; ties go to the lower class."
@@ -25,17 +26,7 @@ class TopKAccuracy(evaluate.Metric):
     """
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation="",
-            inputs_description=INPUTS,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Sequence(datasets.Value("float64")),
-                    "references": datasets.Value("int64"),
-                }
-            ),
-        )
+        return declared(DESCRIPTION, INPUTS, SCORES)
 
     def _compute(self, predictions: Any, references: Any, k: int = 5) -> dict[str, float]:
         ranked = np.argsort(-np.asarray(predictions), axis=1, kind="stable")[:, :k]
