@@ -34,7 +34,9 @@ DESCRIPTION = (RUN_FILE, SPLITS_FILE, IMAGE_HASHES_FILE)
 # Compared by what they are, and not by how they are written.
 _BY_PLACE = ("data.dataset", "model.model", "finetune.from_")
 _SEED = re.compile(r"seed-\d+")
-_FREE = ("output_dir", "recipe", "stage", "evaluation", "image_cache")
+# What changes no result. How images come to the network is among it: draws depend on no worker.
+_LOADING = [f"dataloader_{name}" for name in ("num_workers", "prefetch_factor", "persistent_workers", "pin_memory")]
+_FREE = ("output_dir", "recipe", "stage", "evaluation", "image_cache", *_LOADING)
 
 
 class SplitRows(Protocol):

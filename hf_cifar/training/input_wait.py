@@ -1,13 +1,14 @@
 """How much of the training time goes into waiting for images."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_cifar.utils.processes import usable_cores
+from hf_cifar.utils.progress import say
 
 TOLERATED = 0.1  # of the training time; waiting longer is worth a word
 
@@ -18,11 +19,17 @@ class InputClock(TrainerCallback):
     Evaluation, checkpoints and logs are not part of it. On a GPU a step is over once its work has been handed over, and
     the next batch is prepared meanwhile; only what the main process waits for a batch counts as waiting.
 
+    Args:
+        advise: returns what to do about a fraction of waiting, or None where it is small; said once, after the first
+            epoch for which there is something to say, so that it can still be done in this run.
+
     Attributes:
         waited, computed: seconds, in this process and this call.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, advise: Callable[[float], str | None] = lambda fraction: None) -> None:
+        self.advise = advise
+        self._advised = False
         self.waited = 0.0
         self.computed = 0.0
         self._began = 0.0
@@ -52,6 +59,15 @@ class InputClock(TrainerCallback):
         """Stop the clock of the step."""
         self.computed += time.perf_counter() - self._began
 
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Say what to do about waiting, if it is long."""
+        remedy = None if self._advised else self.advise(self.fraction)
+        if remedy is not None:
+            self._advised = True
+            say(remedy)
+
 
 def advice(fraction: float, *, cached: bool, workers: int) -> str | None:
     """Return what to do about a large part of waiting; None where it is small.
@@ -68,4 +84,5 @@ def advice(fraction: float, *, cached: bool, workers: int) -> str | None:
     if workers < cores:
         ways.append(f"--dataloader-num-workers {min(cores, max(2, 2 * workers))}")
     ways.append("images that are stored smaller, or a cheaper --augment")
-    return f"warning: {fraction:.0%} of the training time was spent waiting for images: try {'; '.join(ways)}"
+    later = "" if cached and len(ways) == 1 else "; --resume goes on with another cache and other workers"
+    return f"warning: {fraction:.0%} of the training time was spent waiting for images: try {'; '.join(ways)}{later}"

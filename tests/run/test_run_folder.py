@@ -19,10 +19,11 @@ def begun(configure, image_folder, tmp_path):
     return result.output_dir, images, options
 
 
-def test_the_same_run_is_continued_however_its_folder_is_written(begun, configure, tmp_path):
+def test_the_same_run_is_continued_however_its_folder_is_written_and_its_images_are_loaded(begun, configure):
     folder, images, options = begun
     (folder / "probe" / "metrics.json").unlink()
     spelled = {**options, "dataset": f"{images.parent}/./images/", "output_dir": f"{folder}/"}
+    spelled["dataloader_num_workers"] = 0
     assert run_training(configure(**spelled, resume=True)).metrics.test.num_examples == 18
 
 

@@ -33,5 +33,17 @@ def test_advice_names_what_is_not_in_use_yet(monkeypatch):
     assert advice(0.1, cached=False, workers=0) is None
     plain = advice(0.25, cached=False, workers=0)
     assert "25%" in plain and "--image-cache" in plain and "--dataloader-num-workers 2" in plain
+    assert "--resume goes on" in plain
     busy = advice(0.25, cached=True, workers=4)
-    assert "--image-cache" not in busy and "--dataloader-num-workers" not in busy
+    assert "--image-cache" not in busy and "--dataloader-num-workers" not in busy and "--resume" not in busy
+
+
+def test_advice_comes_once_after_the_first_epoch_that_waited(capfd):
+    clock = InputClock(lambda fraction: f"waited {fraction:.0%}" if fraction > 0.1 else None)
+    clock.waited, clock.computed = 1.0, 99.0
+    clock.on_epoch_end(None, None, None)
+    assert capfd.readouterr().err == ""
+    clock.waited, clock.computed = 30.0, 70.0
+    for _ in range(2):
+        clock.on_epoch_end(None, None, None)
+    assert capfd.readouterr().err == "waited 30%\n"

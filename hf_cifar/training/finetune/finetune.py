@@ -118,7 +118,7 @@ class Finetune:
             raise InputError(
                 f"--interpolate {self.options.interpolate} needs a start with a trained head: --stage lpft, or --from"
             )
-        self.clock = InputClock()
+        self.clock = InputClock(self._advice)
         self.checkpoint_wait_seconds = 0.0
         self.snapshot = Snapshot(self.model)
         # Options that do not fit this network are refused now, before anything is written.
@@ -178,17 +178,13 @@ class Finetune:
             float(state.epoch or 0),
             seconds,
             sum(group.num_parameters for group in groups),
-            self._input_wait(),
+            self.clock.fraction if self.clock.computed else None,
             self.checkpoint_wait_seconds,
         )
 
-    def _input_wait(self) -> float | None:
-        """Return the part of the time that was spent waiting for images, after a word of advice where it is large."""
-        workers = self.arguments.dataloader_num_workers
-        remedy = advice(self.clock.fraction, cached=self.train.decoded is not None, workers=workers)
-        if remedy is not None:
-            say(remedy)
-        return self.clock.fraction if self.clock.computed else None
+    def _advice(self, fraction: float) -> str | None:
+        cached, workers = self.train.decoded is not None, self.arguments.dataloader_num_workers
+        return advice(fraction, cached=cached, workers=workers)
 
     def _validate(self, what: str) -> tuple[np.ndarray, float]:
         """Return the logits of the validation images, and their selection metric, as the saved model gives them."""
