@@ -1,15 +1,18 @@
 """Ways to compute that must not change what is measured: what is saved answers as it was evaluated."""
 
 import json
+import signal
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from hf_cifar.config.parts import DataConfig
 from hf_cifar.data.sources import load_source
+from hf_cifar.training.checkpoints import last_checkpoint
 
 
 def answers(folder, image_folder) -> tuple[np.ndarray, np.ndarray]:
@@ -51,3 +54,31 @@ def test_full_determinism_repeats_to_the_bit(flags, command_line, tmp_path):
         assert command_line.run(*flags, *how) == 0, command_line.err
         found.append((folder / "finetune" / "model" / "model.safetensors").read_bytes())
     assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_a_compiled_network_is_saved_by_its_own_names_and_resumed_while_layers_are_unfrozen(
+    flags, command_line, tmp_path
+):
+    kill = """
+import os, signal
+from hf_cifar.training.finetune.trainer import FinetuneTrainer
+step = FinetuneTrainer.training_step
+def killed(self, *args, **kwargs):
+    if self.state.global_step == 6:
+        self.checkpoints.wait()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, *args, **kwargs)
+FinetuneTrainer.training_step = killed
+"""
+    asked = [*flags, "--stage", "finetune", "--torch-compile", "true", "--unfreeze", "gradual", "--num-train-epochs", 3]
+    assert command_line.run(*asked, "--output-dir", tmp_path / "whole") == 0, command_line.err
+    there = [*asked, "--output-dir", tmp_path / "run", "--resume"]
+    assert command_line.run(*there, before=kill) == -signal.SIGKILL
+    assert command_line.run(*there) == 0, command_line.err
+    ends = [load_file(tmp_path / name / "finetune" / "model" / "model.safetensors") for name in ("whole", "run")]
+    plain = load_file(last_checkpoint(tmp_path / "run" / "finetune" / "checkpoints") / "model.safetensors")
+    assert ends[0].keys() == ends[1].keys() == plain.keys()
+    assert not [name for name in plain if "_orig_mod" in name]
+    for name, value in ends[0].items():
+        torch.testing.assert_close(ends[1][name], value, rtol=1e-5, atol=1e-6, msg=name)
