@@ -4,9 +4,12 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -218,9 +221,17 @@ def _finetune_request(setting: Setting, folder: Path, options: dict[str, Any]) -
     return request_for("finetune", {**given, **options})
 
 
-def finetuning_metrics(setting: Setting, options: dict[str, Any]) -> dict[str, Any]:
-    """Run `--stage finetune` for an epoch, and return what `metrics.json` says of training."""
-    with setting.scratch("run") as folder:
+def finetuning_metrics(setting: Setting, options: dict[str, Any], at_once: bool = False) -> dict[str, Any]:
+    """Run `--stage finetune` for an epoch, and return what `metrics.json` says of training.
+
+    Args:
+        setting: the dataset, the number of images and the weights.
+        options: of the stage.
+        at_once: training waits until a checkpoint is complete, instead of going on meanwhile.
+    """
+    with setting.scratch("run") as folder, ExitStack() as stack:
+        if at_once:
+            stack.enter_context(mock.patch("hf_cifar.training.checkpoints.ThreadPoolExecutor", _AtOnce))
         limits = {
             "max_train_samples": setting.images,
             "max_eval_samples": 2 * BATCH,
@@ -230,6 +241,22 @@ def finetuning_metrics(setting: Setting, options: dict[str, Any]) -> dict[str, A
         run_stage(_finetune_request(setting, folder, {**limits, **options}))
         train: dict[str, Any] = json.loads((folder / "finetune" / "metrics.json").read_text())["train"]
         return train
+
+
+class _AtOnce:
+    """Stands in for an executor of one thread, and runs what it is given before it returns."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def submit(self, task: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+        """Run a task."""
+        done: Future[Any] = Future()
+        done.set_result(task(*arguments))
+        return done
+
+    def shutdown(self) -> None:
+        """Do nothing: nothing is left to be done."""
 
 
 def train_steps(
