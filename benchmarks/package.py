@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, TrainerCallback, ViTConfig, ViTForImag
 from benchmarks.measuring import Timed
 from benchmarks.setting import BATCH, Setting
 from hf_cifar.config.locate import locate_model, locate_weights
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.augmentation.augmentation import Augmentation
 from hf_cifar.data.augmentation.draws import Draws
 from hf_cifar.data.image_cache import decoded_once

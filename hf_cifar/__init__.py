@@ -12,7 +12,8 @@ if TYPE_CHECKING:  # for editors and type checkers, which complete by it
     from hf_cifar.experiment import Experiment, Step, run_stage
     from hf_cifar.inference.predictor import Predictor
     from hf_cifar.models.resnet import TorchvisionResNetConfig, TorchvisionResNetForImageClassification
-    from hf_cifar.run.resolve import Request, resolve
+    from hf_cifar.run.request import Request
+    from hf_cifar.run.resolve import resolve
     from hf_cifar.run.result import StageResult
     from hf_cifar.training.freezing import FreezeCallback, GradualUnfreezeCallback, freeze, unfreeze
 
@@ -27,7 +28,7 @@ _HOME = {
     "Experiment": "hf_cifar.experiment",
     "Step": "hf_cifar.experiment",
     "Predictor": "hf_cifar.inference.predictor",
-    "Request": "hf_cifar.run.resolve",
+    "Request": "hf_cifar.run.request",
     "resolve": "hf_cifar.run.resolve",
     "run_stage": "hf_cifar.experiment",
     "freeze": "hf_cifar.training.freezing",

@@ -18,7 +18,8 @@ from hf_cifar.config.recipes import read_yaml
 from hf_cifar.config.run_config import flags, nested
 from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
 from hf_cifar.errors import HubError, InputError, Interrupted, TrainingError
-from hf_cifar.run.resolve import Request, resolve
+from hf_cifar.run.request import Request
+from hf_cifar.run.resolve import resolve
 from hf_cifar.utils import interruption
 from hf_cifar.utils.garbage import lasting
 from hf_cifar.utils.packages import TRAIN, installed

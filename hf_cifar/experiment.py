@@ -16,7 +16,8 @@ from hf_cifar.config.run_config import flags
 from hf_cifar.config.signatures import takes_options
 from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
 from hf_cifar.errors import InputError
-from hf_cifar.run.resolve import Request, request_for
+from hf_cifar.run.request import Request
+from hf_cifar.run.resolve import request_for
 from hf_cifar.run.result import StageResult
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.utils.packages import require_train

@@ -23,7 +23,8 @@ from support.images import write_images
 from support.models import processor, tiny_resnet
 from support.warm_python import WarmPython
 
-from hf_cifar.run.resolve import Request, request_for
+from hf_cifar.run.request import Request
+from hf_cifar.run.resolve import request_for
 
 pytest_plugins = ["support.hub.fixtures"]
 

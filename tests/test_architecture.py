@@ -115,7 +115,7 @@ def test_every_module_that_the_document_names_exists():
         (r"datasets\.load_dataset\(", {"data/sources.py", "data/local_folder.py"}),
         (r"\._created_lr_scheduler|\._get_grad_norm|\._train_batch_size|\._n_gpu", {"training/trainer_compat.py"}),
         (r"trust_remote_code", {"models/pretrained.py", "hub/card/", "hub/check.py"}),
-        (r"\bread_recipe\(", {"run/resolve.py", "config/"}),
+        (r"\bread_recipe\(", {"run/resolve.py", "run/training_request.py", "config/"}),
         # Figures and examples that the package itself has written are opened elsewhere too.
         (r"\bImage\.open\(", {"data/decoding.py", "evaluation/corruptions.py", "experiment.py", "hub/card/data.py"}),
     ],

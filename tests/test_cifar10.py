@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from support.images import SHARED
 from transformers import pipeline
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.sources import load_source
 from hf_cifar.data.splits import make_splits
 from hf_cifar.models.build import build_model, fit_processor

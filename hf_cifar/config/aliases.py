@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hf_cifar.config.fields import TRAINING, flag, merged
-from hf_cifar.config.parts import STAGES
 from hf_cifar.config.run_config import flags
+from hf_cifar.config.stages import STAGES
 from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
 from hf_cifar.errors import InputError, hint
 

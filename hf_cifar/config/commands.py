@@ -8,8 +8,8 @@ from typing import Any
 
 from hf_cifar.config.fields import flag
 from hf_cifar.config.locate import ARCHIVE, DATASET_NAMES, saved_model_in
-from hf_cifar.config.parts import STAGES
 from hf_cifar.config.run_config import stages_of
+from hf_cifar.config.stages import STAGES
 from hf_cifar.errors import InputError, unknown_name
 from hf_cifar.utils.network import is_address
 

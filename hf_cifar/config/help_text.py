@@ -7,8 +7,8 @@ from typing import Any
 from hf_cifar.config.aliases import ALIASES
 from hf_cifar.config.commands import COMMANDS, takes
 from hf_cifar.config.fields import flag
-from hf_cifar.config.parts import STAGES
 from hf_cifar.config.run_config import RunConfig, flags, stages_of
+from hf_cifar.config.stages import STAGES
 from hf_cifar.config.training_arguments import COMPUTE_ARGUMENTS, TRAIN_BATCH_SIZE
 
 WIDTH = 100

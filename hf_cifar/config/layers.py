@@ -9,7 +9,7 @@ from copy import deepcopy
 from typing import Any
 
 from hf_cifar.config.fields import TRAINING, flag, merged, shortened
-from hf_cifar.config.parts import STAGES
+from hf_cifar.config.stages import STAGES
 from hf_cifar.config.training_arguments import COMPUTE_ARGUMENTS, SHARED_TRAINING_ARGUMENTS, TRAIN_BATCH_SIZE
 from hf_cifar.errors import InputError
 
@@ -104,3 +104,40 @@ def _remove(layer: Layer, path: str) -> None:
         if not isinstance(layer, dict):
             return
     layer.pop(last, None)
+
+
+def combined(layers: list[Layer]) -> Layer:
+    """Return layers as one, each laid over those before it."""
+    result: Layer = {}
+    for layer in layers:
+        result = lay_over(result, layer)
+    return result
+
+
+def last_given(layers: list[Layer], name: str) -> Any:
+    """Return the value of a top-level option in the highest layer that gives it."""
+    return next((layer[name] for layer in reversed(layers) if layer.get(name) is not None), None)
+
+
+def value_in(layer: Layer, section: str, name: str) -> Any:
+    """Return an option of a part of the configuration, or None where a layer does not give it."""
+    values = layer.get(section)
+    return values.get(name) if isinstance(values, dict) else None
+
+
+def text_of(name: str, value: Any) -> str:
+    """Return a value that must be text, or a number that stands for it."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or value == "":
+        raise InputError(f"{flag(name)} is {value!r}: it must be a name or a path")
+    if "\0" in str(value):
+        raise InputError(f"{flag(name)} holds a null character: it must be a name or a path")
+    return str(value)
+
+
+def compute_only(layer: Layer, stage: str) -> Layer:
+    """Return a file's layer with no more of its training arguments than a stage that trains nothing can use."""
+    arguments = layer.get(TRAINING)
+    if not isinstance(arguments, dict):
+        return layer
+    kept = {name: value for name, value in arguments.items() if name in COMPUTE_ARGUMENTS[stage]}
+    return {**layer, TRAINING: kept}

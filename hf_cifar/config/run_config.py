@@ -10,27 +10,21 @@ from typing import Any
 from hf_cifar.config import fields
 from hf_cifar.config.fields import Range, option, part
 from hf_cifar.config.layers import lay_over
-from hf_cifar.config.parts import (
-    EXPORTING_STAGES,
-    FINETUNING_STAGES,
-    MEASURING_STAGES,
-    STAGES,
-    TRAINING_STAGES,
-    AuditConfig,
-    AugmentationConfig,
-    ComparisonConfig,
-    DataConfig,
-    DemoConfig,
-    EvaluationConfig,
-    ExportConfig,
-    FinetuneConfig,
-    HubConfig,
-    ImbalanceConfig,
-    ModelConfig,
-    PredictionConfig,
-    ProbeConfig,
-)
+from hf_cifar.config.options.audit import AuditConfig
+from hf_cifar.config.options.augmentation import AugmentationConfig
+from hf_cifar.config.options.comparison import ComparisonConfig
+from hf_cifar.config.options.data import DataConfig
+from hf_cifar.config.options.demo import DemoConfig
+from hf_cifar.config.options.evaluation import EvaluationConfig
+from hf_cifar.config.options.export import ExportConfig
+from hf_cifar.config.options.finetune import FinetuneConfig
+from hf_cifar.config.options.hub import HubConfig
+from hf_cifar.config.options.imbalance import ImbalanceConfig
+from hf_cifar.config.options.model import ModelConfig
+from hf_cifar.config.options.prediction import PredictionConfig
+from hf_cifar.config.options.probe import ProbeConfig
 from hf_cifar.config.recipes import read_recipe, read_yaml
+from hf_cifar.config.stages import EXPORTING_STAGES, FINETUNING_STAGES, MEASURING_STAGES, STAGES, TRAINING_STAGES
 from hf_cifar.errors import InputError
 
 MAX_SEED = 2**64 - 1

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from hf_cifar.config.fields import Range, above, at_least, between, flag, shortened
-from hf_cifar.config.parts import STAGES
+from hf_cifar.config.stages import STAGES
 from hf_cifar.errors import InputError, unknown_name
 
 # A training argument of ours: the images of a batch over all processes.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import datasets
 import numpy as np
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.content import image_hashes
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import Source

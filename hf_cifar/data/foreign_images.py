@@ -7,7 +7,7 @@ import datasets
 import numpy as np
 
 from hf_cifar.config.locate import locate_dataset
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.image_files import files_below, readable_suffixes
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.local_folder import PARQUET

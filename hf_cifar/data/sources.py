@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from hf_cifar.config.locate import DatasetLocation, locate_dataset
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.archives import unpacked
 from hf_cifar.data.columns import find_classes, image_column, label_column, label_columns
 from hf_cifar.data.images import LabeledImages

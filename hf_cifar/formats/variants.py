@@ -3,7 +3,7 @@
 Light on purpose: the command line reads it before anything heavy is imported.
 """
 
-from hf_cifar.config.parts import FORMATS, NATIVE
+from hf_cifar.config.options.export import FORMATS, NATIVE
 from hf_cifar.errors import InputError
 from hf_cifar.utils.packages import missing
 

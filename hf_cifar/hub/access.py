@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_cifar.config.parts import HubConfig
+from hf_cifar.config.options.hub import HubConfig
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.errors import HubError, InputError
 from hf_cifar.hub.failures import NEW_TOKEN, quiet_client, retried

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from hf_cifar.config.parts import HubConfig
+from hf_cifar.config.options.hub import HubConfig
 from hf_cifar.config.recipes import to_yaml
 from hf_cifar.errors import HubError, InputError
 from hf_cifar.formats.variants import DESCRIPTION_FILE

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_cifar.config.parts import HubConfig
+from hf_cifar.config.options.hub import HubConfig
 from hf_cifar.errors import HubError, InputError
 from hf_cifar.hub import remote
 from hf_cifar.hub.access import api

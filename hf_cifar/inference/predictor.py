@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from hf_cifar.config.locate import Location, locate_checkpoint
-from hf_cifar.config.parts import KNN, OOD_SCORES
+from hf_cifar.config.options.evaluation import KNN, OOD_SCORES
 from hf_cifar.errors import InputError, unknown_name
 from hf_cifar.formats.exported import file_of
 from hf_cifar.formats.variants import FILES

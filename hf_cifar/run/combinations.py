@@ -1,7 +1,7 @@
 """Refuse options that do not go together. Light on purpose: a request is judged before anything heavy is imported."""
 
 from hf_cifar.config.locate import locate_dataset
-from hf_cifar.config.parts import ENERGY, KNN
+from hf_cifar.config.options.evaluation import ENERGY, KNN
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.errors import InputError
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from hf_cifar.config.fields import construct, flag
 from hf_cifar.config.layers import Layer
-from hf_cifar.config.parts import ExportConfig
+from hf_cifar.config.options.export import ExportConfig
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.errors import InputError
 

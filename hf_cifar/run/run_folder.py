@@ -11,11 +11,12 @@ import numpy as np
 
 from hf_cifar.config.locate import locate_dataset, locate_model
 from hf_cifar.config.recipes import PROVENANCE, to_yaml
+from hf_cifar.config.stages import TRAINED
 from hf_cifar.errors import InputError
 from hf_cifar.run.environment import versions
 from hf_cifar.run.lock import HOLDER_FILE, LOCK_FILE, locked, refuse_if_locked
 from hf_cifar.run.recorded_run import OPTIONS_CHECKSUM, SPLITS_CHECKSUM, RecordedRun, checksum_of_options
-from hf_cifar.run.resolve import TRAINED, Request
+from hf_cifar.run.request import Request
 from hf_cifar.run.stage_folder import (
     AUDIT_FOLDER,
     IMAGE_HASHES_FILE,

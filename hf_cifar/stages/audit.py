@@ -24,7 +24,7 @@ from hf_cifar.models.build import build_model
 from hf_cifar.models.processors import fit_processor
 from hf_cifar.run.environment import hardware, versions
 from hf_cifar.run.origins import SplitKind, SplitOrigin
-from hf_cifar.run.resolve import Request
+from hf_cifar.run.request import Request
 from hf_cifar.run.stage_folder import AUDIT_FOLDER
 from hf_cifar.run.verdicts import doubts_too_many
 from hf_cifar.run.wording import describe_weights

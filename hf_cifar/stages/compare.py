@@ -12,7 +12,7 @@ from hf_cifar.evaluation.comparison.compared_run import ComparedRun, find_runs
 from hf_cifar.evaluation.comparison.comparison import Comparison, build_comparison
 from hf_cifar.evaluation.comparison.rows import Measurement, ModelCost
 from hf_cifar.evaluation.comparison.tables import cost_table, pair_table, quality_table
-from hf_cifar.run.resolve import Request
+from hf_cifar.run.request import Request
 from hf_cifar.utils import processes
 from hf_cifar.utils.files import write_json, write_text
 from hf_cifar.utils.formatting import data_uri

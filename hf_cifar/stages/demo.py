@@ -7,7 +7,7 @@ from typing import Any
 from hf_cifar.demo.server import LOOPBACK, address_of, open_socket, serving
 from hf_cifar.demo.shown_model import ShownModel
 from hf_cifar.errors import Interrupted
-from hf_cifar.run.resolve import Request
+from hf_cifar.run.request import Request
 from hf_cifar.stages.export import refuse_several_processes
 from hf_cifar.utils import interruption
 from hf_cifar.utils.progress import say

@@ -14,7 +14,7 @@ from hf_cifar.errors import InputError
 from hf_cifar.evaluation.validation_metrics import validation_metrics
 from hf_cifar.models.build import build_model
 from hf_cifar.run.origins import StartKind, StartOrigin
-from hf_cifar.run.resolve import Request
+from hf_cifar.run.request import Request
 from hf_cifar.run.run_folder import RunFolder
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.wording import describe_weights

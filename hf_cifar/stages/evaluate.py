@@ -22,7 +22,7 @@ from hf_cifar.models.load import load_checkpoint
 from hf_cifar.models.predict import predict_logits
 from hf_cifar.run.environment import hardware, versions
 from hf_cifar.run.prediction_sets import SETS_FILE, PredictionSets
-from hf_cifar.run.resolve import Request
+from hf_cifar.run.request import Request
 from hf_cifar.run.result import StageResult
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.stage_metrics import DatasetInfo, StageMetrics

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from hf_cifar.config.locate import refuse_missing_path, saved_model_in
-from hf_cifar.config.parts import HubConfig
+from hf_cifar.config.options.hub import HubConfig
 from hf_cifar.errors import InputError
 from hf_cifar.hub.additions import Additions
 from hf_cifar.hub.export import CARD, ExportResult, Trained, export, read_exported_metrics, trained_stage
-from hf_cifar.run.resolve import Request
+from hf_cifar.run.request import Request
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.stages.forms import additions_asked_for
 from hf_cifar.utils import processes

@@ -15,7 +15,7 @@ from hf_cifar.hub.additions import Additions
 from hf_cifar.hub.export import Trained
 from hf_cifar.hub.export_state import ExportState
 from hf_cifar.run.environment import versions
-from hf_cifar.run.resolve import Request
+from hf_cifar.run.request import Request
 from hf_cifar.utils.progress import say
 
 RUNTIMES = ("onnx", "onnxruntime", "openvino")

@@ -36,7 +36,7 @@ from hf_cifar.models.load import load_checkpoint
 from hf_cifar.models.processors import save_with
 from hf_cifar.run.environment import hardware
 from hf_cifar.run.format_metrics import FormatMetrics, FormMetrics, Latency
-from hf_cifar.run.resolve import Request
+from hf_cifar.run.request import Request
 from hf_cifar.utils.progress import say
 
 CALIBRATION_IMAGES = 256  # that fix the ranges of static int8

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel
 
-from hf_cifar.config.parts import ENERGY, KNN
+from hf_cifar.config.options.evaluation import ENERGY, KNN
 from hf_cifar.data.evaluation_split import EvaluationSplit, is_own_data
 from hf_cifar.data.foreign_images import foreign_images
 from hf_cifar.data.images import LabeledImages
@@ -22,7 +22,7 @@ from hf_cifar.models.predict import predict_features, predict_logits
 from hf_cifar.run.ood_metrics import OodMetrics
 from hf_cifar.run.ood_neighbours import KNN_FILE, MOST_FEATURES, FeatureBank
 from hf_cifar.run.ood_scores import ENERGY_FILE, EnergyThreshold, energy
-from hf_cifar.run.resolve import Request
+from hf_cifar.run.request import Request
 from hf_cifar.utils import processes
 from hf_cifar.utils.progress import say
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_cifar.config.parts import PredictionConfig
+from hf_cifar.config.options.prediction import PredictionConfig
 from hf_cifar.errors import InputError
 from hf_cifar.inference.answer_files import (
     STANDARD_OUTPUT,
@@ -22,7 +22,7 @@ from hf_cifar.inference.image_paths import some_images
 from hf_cifar.inference.predictor import Predictor
 from hf_cifar.inference.screen import answers_to_screen
 from hf_cifar.run.ood_scores import KEPT
-from hf_cifar.run.resolve import Request
+from hf_cifar.run.request import Request
 from hf_cifar.utils import processes
 from hf_cifar.utils.files import written_aside
 from hf_cifar.utils.packages import require

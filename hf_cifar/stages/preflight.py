@@ -5,7 +5,7 @@ from pathlib import Path
 from hf_cifar.config.locate import torchvision_weights_cached
 from hf_cifar.errors import InputError
 from hf_cifar.hub.access import check_push
-from hf_cifar.run.resolve import Request
+from hf_cifar.run.request import Request
 from hf_cifar.utils.files import refuse_unwritable
 from hf_cifar.utils.network import go_offline, hub_cached, hub_reachable, is_address, reachable
 from hf_cifar.utils.packages import require, require_train

@@ -5,14 +5,15 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from hf_cifar.config.parts import ExportConfig, HubConfig
+from hf_cifar.config.options.export import ExportConfig
+from hf_cifar.config.options.hub import HubConfig
 from hf_cifar.errors import HubError, InputError
 from hf_cifar.hub.access import check_access, check_target, find_token
 from hf_cifar.hub.additions import Additions
 from hf_cifar.hub.export import Trained, trained_stage
 from hf_cifar.hub.push import PushResult, push_exported
 from hf_cifar.hub.space.build import network_of, steps_of
-from hf_cifar.run.resolve import Request
+from hf_cifar.run.request import Request
 from hf_cifar.stages.export import export_with, find_trained, refuse_several_processes
 from hf_cifar.stages.forms import additions_asked_for, additions_of_last_export
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from hf_cifar.config.locate import locate_checkpoint
-from hf_cifar.config.parts import HubConfig
+from hf_cifar.config.options.hub import HubConfig
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.evaluation.report.report import write_report
 from hf_cifar.evaluation.seeds import describe_seeds, seed_table, summarize_seeds, validation_value
@@ -21,7 +21,7 @@ from hf_cifar.models.load import load_checkpoint
 from hf_cifar.models.predict import predict_logits
 from hf_cifar.models.weights import put_weights
 from hf_cifar.run.origins import StartKind
-from hf_cifar.run.resolve import Request
+from hf_cifar.run.request import Request
 from hf_cifar.run.result import StageResult
 from hf_cifar.run.run_folder import RunFolder
 from hf_cifar.run.seed_summary import SeedSummary, Soup

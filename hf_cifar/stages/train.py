@@ -19,7 +19,7 @@ from hf_cifar.models.build import build_model
 from hf_cifar.models.native import to_native
 from hf_cifar.models.predict import predict_logits
 from hf_cifar.run.origins import StartKind, WeightsOrigin
-from hf_cifar.run.resolve import Request
+from hf_cifar.run.request import Request
 from hf_cifar.run.result import StageResult
 from hf_cifar.run.run_folder import RunFolder
 from hf_cifar.run.stage_folder import StageFolder

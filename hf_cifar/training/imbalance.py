@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hf_cifar.config.parts import ImbalanceConfig
+from hf_cifar.config.options.imbalance import ImbalanceConfig
 from hf_cifar.run.train_summary import Balancing
 
 EFFECTIVE_BETA = 0.999

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hf_cifar.cli import main, parse
-from hf_cifar.config.parts import STAGES
+from hf_cifar.config.stages import STAGES
 from hf_cifar.errors import InputError
 
 

@@ -7,8 +7,8 @@ import pytest
 from hf_cifar.cli import main
 from hf_cifar.config.commands import COMMANDS
 from hf_cifar.config.help_text import overview, stage_help
-from hf_cifar.config.parts import STAGES
 from hf_cifar.config.run_config import flags, stages_of
+from hf_cifar.config.stages import STAGES
 
 
 def told(text: str) -> set[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.images import write_images
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data import archives
 from hf_cifar.data.sources import load_source
 from hf_cifar.errors import InputError

@@ -9,7 +9,7 @@ from support.models import processor
 from support.random_state import spy_on_accelerators
 from torchvision.transforms import v2
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.augmentation.augmentation import Augmentation
 from hf_cifar.data.augmentation.draws import Draws
 from hf_cifar.data.augmentation.erasing import Erasing

@@ -5,7 +5,7 @@ import pytest
 import torch
 from support.models import processor
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.augmentation.augmentation import Augmentation
 from hf_cifar.data.balanced_order import balanced_order
 from hf_cifar.data.loader import ImageDataset, TrainBatches, take

@@ -11,7 +11,7 @@ import pytest
 from PIL import EpsImagePlugin, Image
 from support.images import write_images
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data import decoding
 from hf_cifar.data.content import image_hashes
 from hf_cifar.data.decoding import open_image

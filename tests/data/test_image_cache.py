@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from support.images import write_images
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.config.sizes import bytes_of
 from hf_cifar.data import image_cache
 from hf_cifar.data.decoding import decode

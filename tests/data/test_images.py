@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from transformers.image_utils import load_image
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data import images as images_module
 from hf_cifar.data.images import CorruptImageError, LabeledImages, _warn_of_deep_grey
 from hf_cifar.data.sources import load_source

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from support.images import write_images
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.sources import load_source
 from hf_cifar.errors import InputError
 

@@ -10,7 +10,7 @@ from support.images import write_images
 from support.models import processor
 from torch.utils.data import DataLoader
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.augmentation.augmentation import Augmentation
 from hf_cifar.data.images import CorruptImageError
 from hf_cifar.data.loader import ImageDataset, as_is, image_loader, in_order
@@ -65,7 +65,7 @@ def test_labels_go_with_their_images(image_folder):
 PROLOGUE = """
 import multiprocessing, signal, time
 from transformers import ViTImageProcessor
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.loader import image_loader, in_order
 from hf_cifar.data.sources import load_source
 from hf_cifar.data.transforms import Transform

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from support.images import write_images
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data import image_files, local_folder
 from hf_cifar.data.image_files import formats, image_suffixes, readable_suffixes
 from hf_cifar.data.local_folder import read_folder

@@ -4,7 +4,7 @@ import datasets
 import numpy as np
 import pytest
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.data import content as contents
 from hf_cifar.data.content import image_hashes

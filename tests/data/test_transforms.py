@@ -7,7 +7,7 @@ from PIL import Image
 from support.models import processor
 from transformers import AutoImageProcessor, CLIPImageProcessor, ConvNextImageProcessor
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.augmentation.augmentation import Augmentation
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import load_source

@@ -5,7 +5,7 @@ import pytest
 from support.images import write_images
 from support.models import processor
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.foreign_images import foreign_images
 from hf_cifar.data.sources import load_source
 from hf_cifar.data.transforms import Transform

@@ -10,7 +10,7 @@ import torch
 from support.models import processor, tiny_resnet
 from transformers import pipeline
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.images import CorruptImageError
 from hf_cifar.data.sources import load_source
 from hf_cifar.evaluation import robustness

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_cifar.config.parts import HubConfig
+from hf_cifar.config.options.hub import HubConfig
 from hf_cifar.errors import InputError
 from hf_cifar.hub.access import check_branch, check_target, find_token
 

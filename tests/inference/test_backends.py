@@ -10,7 +10,7 @@ from support.models import processor, tiny_resnet
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from hf_cifar.config.locate import BUNDLED
-from hf_cifar.config.parts import BACKENDS
+from hf_cifar.config.options.prediction import BACKENDS
 from hf_cifar.errors import InputError
 from hf_cifar.formats.variants import FILES
 from hf_cifar.inference.predictor import Predictor

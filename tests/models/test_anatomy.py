@@ -5,7 +5,7 @@ import torch
 from support.families import FAMILIES
 from support.models import build, tiny_resnet
 
-from hf_cifar.config.parts import ModelConfig
+from hf_cifar.config.options.model import ModelConfig
 from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import (
     backbone_layers,

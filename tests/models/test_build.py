@@ -16,7 +16,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel, pipeline
 from transformers.modeling_outputs import ImageClassifierOutput
 
-from hf_cifar.config.parts import ModelConfig
+from hf_cifar.config.options.model import ModelConfig
 from hf_cifar.data.transforms import Transform
 from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import head, head_names, layer_groups

@@ -16,7 +16,7 @@ from support.models import build, processor
 from transformers import ViTConfig, ViTForImageClassification, ViTModel, pipeline
 
 from hf_cifar.config.locate import locate_checkpoint, locate_model, locate_start, locate_weights
-from hf_cifar.config.parts import ModelConfig
+from hf_cifar.config.options.model import ModelConfig
 from hf_cifar.config.run_config import nested
 from hf_cifar.errors import InputError
 from hf_cifar.models.base_model import base_model_of

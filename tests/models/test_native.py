@@ -7,7 +7,7 @@ import torch
 from support.models import build, processor, scramble_statistics
 from transformers import ResNetForImageClassification
 
-from hf_cifar.config.parts import ModelConfig
+from hf_cifar.config.options.model import ModelConfig
 from hf_cifar.models.native import native_key, save, to_native
 
 NAMES = ["ape", "bee", "cat", "dog"]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from support.models import processor, tiny_resnet
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.sources import load_source
 from hf_cifar.models import predict
 from hf_cifar.models.predict import predict_logits

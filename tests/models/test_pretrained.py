@@ -53,7 +53,7 @@ def in_a_process(warm_python):
 import sys
 from support.models import build
 from hf_cifar.config.locate import Location
-from hf_cifar.config.parts import ModelConfig
+from hf_cifar.config.options.model import ModelConfig
 from hf_cifar.errors import InputError
 from hf_cifar.models.load import load_checkpoint
 folder = {str(folder)!r}

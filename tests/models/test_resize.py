@@ -9,7 +9,7 @@ from support.families import FAMILIES, LABELS, SIZE
 from support.models import build
 from transformers import AutoModelForImageClassification, pipeline
 
-from hf_cifar.config.parts import ModelConfig
+from hf_cifar.config.options.model import ModelConfig
 from hf_cifar.errors import InputError
 from hf_cifar.models.native import save
 from hf_cifar.models.processors import fit_processor

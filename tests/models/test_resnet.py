@@ -11,7 +11,7 @@ import torchvision
 from support.models import build, scramble_statistics
 from transformers import AutoConfig, AutoModelForImageClassification, Trainer, TrainingArguments
 
-from hf_cifar.config.parts import ModelConfig
+from hf_cifar.config.options.model import ModelConfig
 from hf_cifar.models.native import to_native
 from hf_cifar.models.resnet import TorchvisionResNetConfig, TorchvisionResNetForImageClassification
 

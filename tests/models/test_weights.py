@@ -8,7 +8,7 @@ from support.families import FAMILIES
 from support.models import build
 from transformers import AutoImageProcessor
 
-from hf_cifar.config.parts import ModelConfig
+from hf_cifar.config.options.model import ModelConfig
 from hf_cifar.errors import InputError
 from hf_cifar.models.native import to_native
 from hf_cifar.models.weights import put_weights

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.config.recipes import to_yaml
 from hf_cifar.config.run_config import RunConfig
 from hf_cifar.data.images import LabeledImages

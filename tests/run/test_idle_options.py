@@ -5,8 +5,8 @@ from transformers import TrainingArguments
 
 from hf_cifar.config.conditions import CONDITIONS
 from hf_cifar.config.fields import flag
-from hf_cifar.config.parts import STAGES
 from hf_cifar.config.run_config import flags, nested, stages_of
+from hf_cifar.config.stages import STAGES
 from hf_cifar.errors import InputError
 from hf_cifar.run.resolve import request_for, resolve
 

@@ -152,7 +152,7 @@ class TestIdleOptions:
             parse(arguments)
 
     def test_every_flag_names_stages_that_exist(self):
-        from hf_cifar.config.parts import STAGES
+        from hf_cifar.config.stages import STAGES
 
         for name in flags():
             assert stages_of(name) and set(stages_of(name)) <= set(STAGES)

@@ -9,10 +9,11 @@ import yaml
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
-from hf_cifar.config.parts import HubConfig
+from hf_cifar.config.options.hub import HubConfig
 from hf_cifar.errors import InputError
 from hf_cifar.hub import export as hub_export
-from hf_cifar.run.resolve import Request, request_for
+from hf_cifar.run.request import Request
+from hf_cifar.run.resolve import request_for
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.stages.export import find_trained, run_export

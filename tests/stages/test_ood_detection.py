@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from support.images import write_images
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.sources import load_source
 from hf_cifar.errors import InputError
 from hf_cifar.evaluation.report.report import render

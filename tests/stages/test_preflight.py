@@ -5,7 +5,8 @@ import os
 import pytest
 
 from hf_cifar.errors import InputError
-from hf_cifar.run.resolve import Request, request_for
+from hf_cifar.run.request import Request
+from hf_cifar.run.resolve import request_for
 from hf_cifar.stages import preflight
 from hf_cifar.utils import network as connection
 

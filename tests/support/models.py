@@ -4,7 +4,7 @@ import torch
 from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
 
 from hf_cifar.config.locate import locate_model, locate_weights
-from hf_cifar.config.parts import ModelConfig
+from hf_cifar.config.options.model import ModelConfig
 from hf_cifar.models.build import BuiltModel, build_model
 
 

@@ -9,7 +9,7 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from hf_cifar.config.parts import ImbalanceConfig
+from hf_cifar.config.options.imbalance import ImbalanceConfig
 from hf_cifar.errors import InputError
 from hf_cifar.stages.train import run_training
 from hf_cifar.training.callbacks import EpochCallback

@@ -6,7 +6,7 @@ from support.models import build, tiny_resnet
 from torch import nn
 from transformers import TrainingArguments, ViTConfig, ViTForImageClassification
 
-from hf_cifar.config.parts import ModelConfig
+from hf_cifar.config.options.model import ModelConfig
 from hf_cifar.errors import InputError
 from hf_cifar.models.anatomy import LayerGroup, layer_groups
 from hf_cifar.training.freezing import freeze

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.sources import load_source
 from hf_cifar.training.checkpoints import last_checkpoint
 

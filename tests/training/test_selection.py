@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score
 from transformers import EvalPrediction
 
-from hf_cifar.config.parts import SELECTION_METRICS
+from hf_cifar.config.options.finetune import SELECTION_METRICS
 from hf_cifar.evaluation.validation_metrics import validation_metrics
 from hf_cifar.training.selection import GREATER_IS_BETTER, WORST, Score, best_candidate, best_of, is_at_least, score
 

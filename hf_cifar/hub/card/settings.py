@@ -3,7 +3,9 @@
 import math
 from typing import Any
 
-from hf_cifar.config.parts import FinetuneConfig, ImbalanceConfig, ProbeConfig
+from hf_cifar.config.options.finetune import FinetuneConfig
+from hf_cifar.config.options.imbalance import ImbalanceConfig
+from hf_cifar.config.options.probe import ProbeConfig
 from hf_cifar.hub.card.command import option_text, relevant_arguments
 from hf_cifar.hub.card.data import CardData, TrainedStage
 from hf_cifar.hub.card.markdown import code

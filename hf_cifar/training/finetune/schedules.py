@@ -9,7 +9,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments, get_scheduler
 
-from hf_cifar.config.parts import FinetuneConfig
+from hf_cifar.config.options.finetune import FinetuneConfig
 from hf_cifar.errors import InputError
 
 

@@ -14,7 +14,7 @@ from hf_cifar.models.base_model import metrics_beside
 from hf_cifar.models.build import build_model
 from hf_cifar.models.pretrained import load_config
 from hf_cifar.run.origins import StartKind, StartOrigin, WeightsOrigin
-from hf_cifar.run.resolve import Request
+from hf_cifar.run.request import Request
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.utils.progress import say
 

@@ -127,7 +127,7 @@ def line(server, tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> Path:
     """A run whose fine-tuning is done and exported; it is not opened again, as if that had been done. Copy it."""
-    from hf_cifar.config.parts import HubConfig
+    from hf_cifar.config.options.hub import HubConfig
     from hf_cifar.hub import export as module
     from hf_cifar.run.resolve import request_for
     from hf_cifar.stages.train import run_training

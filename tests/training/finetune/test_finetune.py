@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from support.models import processor
 from transformers import AutoModelForImageClassification
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.config.recipes import read_yaml
 from hf_cifar.config.run_config import nested
 from hf_cifar.data.images import LabeledImages

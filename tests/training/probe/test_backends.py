@@ -10,7 +10,7 @@ import torch
 from support.families import FAMILIES
 from support.models import processor, tiny_resnet
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.sources import load_source
 from hf_cifar.errors import InputError
 from hf_cifar.run.resolve import request_for

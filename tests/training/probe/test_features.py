@@ -12,7 +12,7 @@ from support.families import FAMILIES
 from support.images import write_images
 from support.models import processor, scramble_statistics, tiny_resnet
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import load_source
 from hf_cifar.training.probe import features as module
@@ -116,7 +116,7 @@ RUN = """
 import time
 from pathlib import Path
 from support.models import processor, tiny_resnet
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import load_source
 from hf_cifar.training.probe import features

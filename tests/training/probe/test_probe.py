@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from support.models import build, processor
 from transformers import AutoModelForImageClassification
 
-from hf_cifar.config.parts import DataConfig
+from hf_cifar.config.options.data import DataConfig
 from hf_cifar.config.run_config import nested
 from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import load_source
@@ -206,7 +206,7 @@ def test_repeating_from_run_yaml_gives_identical_metrics(configure, tmp_path):
 
 
 def test_other_models_build_with_the_label_names(tiny_model):
-    from hf_cifar.config.parts import ModelConfig
+    from hf_cifar.config.options.model import ModelConfig
 
     model = build(ModelConfig(model=str(tiny_model)), ["x", "y"], 0).model
     assert model.config.id2label == {0: "x", 1: "y"} and model.config.label2id == {"x": 0, "y": 1}
