@@ -156,7 +156,7 @@ class Drawn:
         else:
             self.cell.update(self.progress)
 
-    def _fields(self, bar: "Bar[Any]") -> dict[str, str]:
+    def _fields(self, bar: "Bar[Any]") -> dict[str, Any]:
         note = f"{bar.note}, {bar.aside}" if bar.aside and self.console.width >= WIDE else bar.note
         return {
             "heading": bar.heading,

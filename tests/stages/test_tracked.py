@@ -110,7 +110,7 @@ def test_mlflow_gets_curves_a_layer_group_metrics_figures_and_report(tracked, tm
             assert [metric.value for metric in logged] == pytest.approx(values)
         test = StageMetrics.read(tmp_path / "run" / "finetune" / "metrics.json").test
         assert run.data.metrics["final_test/accuracy"] == test.accuracy
-        assert run.data.params["num_train_epochs"] == "2"
+        assert float(run.data.params["num_train_epochs"]) == 2
         assert "report.html" in [item.path for item in client.list_artifacts(run.info.run_id)]
         figures = [item.path for item in client.list_artifacts(run.info.run_id, "figures")]
         assert "figures/confusion_matrix.png" in figures
