@@ -67,6 +67,8 @@ class Lines:
 
     def refresh(self, bar: "Bar[Any]", worth_a_line: bool = False) -> None:
         """Write a line where the last one is long enough ago."""
+        if bar.fraction == 1.0 and not worth_a_line:
+            return  # what is done is no news, and would take the place of the epoch that follows it
         now = time.monotonic()
         taken = 0.0 if worth_a_line else now - self.begun[id(bar)]
         if now - self.written < max(LINE_SECONDS, LINE_PART * taken):

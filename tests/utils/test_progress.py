@@ -115,8 +115,12 @@ def test_an_epoch_is_worth_a_line_unless_another_has_just_been_written(seconds):
         seconds[0] += pause
         lines.refresh(bar, worth_a_line=True)
         assert len(file.getvalue().splitlines()) == written
-    bar.close()
     assert file.getvalue().splitlines()[-1] == "fine-tuning, epoch 1/2: 0%, validation 50.00%"
+    seconds[0] += 100
+    bar.move(1000)
+    lines.refresh(bar)
+    assert len(file.getvalue().splitlines()) == 2, "what is done is no news"
+    bar.close()
 
 
 def test_a_resumed_step_has_the_speed_of_what_it_did_itself(seconds):
