@@ -75,11 +75,11 @@ class MLflow:
     def _earlier(self) -> list[str]:
         """Return the runs of this stage, the latest first; the database is made where there is none."""
         if self.client is None:
-            # Migrations of an empty database are no news.
-            for name in ("alembic", "mlflow"):
-                logging.getLogger(name).setLevel(logging.WARNING)
             from mlflow import MlflowClient
 
+            # Set once it is imported, which sets its own. The tables of an empty database are no news.
+            for name in ("alembic", "mlflow"):
+                logging.getLogger(name).setLevel(logging.WARNING)
             if URI not in os.environ:
                 self.folder.mkdir(parents=True, exist_ok=True)
             self.client = MlflowClient(tracking_uri=self.uri)
