@@ -124,9 +124,6 @@ def _run(arguments: list[str]) -> int:
             from hf_cifar.experiment import import_stage, run_stage
 
             import_stage(request)
-            reads_dataset = request.dataset is not None
-            if reads_dataset or "transformers" in sys.modules:
-                _hush_libraries(reads_dataset)
         result: Result = run_stage(request)
         if request.config.stages:
             _close(result, request)
@@ -171,18 +168,6 @@ def _complain(line: str) -> None:
     """Print the one line that says why there is no result."""
     where = "" if is_main() else f"[process {rank()}] "
     print(where + line, file=sys.stderr)
-
-
-def _hush_libraries(reads_dataset: bool) -> None:
-    """Silence the libraries: they report what is meant to happen as if it were a fault."""
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    if reads_dataset:
-        import datasets
-
-        datasets.disable_progress_bars()
 
 
 def _parser() -> _Parser:

@@ -16,11 +16,14 @@ from hf_cifar.config.run_config import flags
 from hf_cifar.config.signatures import takes_options
 from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
 from hf_cifar.errors import InputError
+from hf_cifar.run.finished import finished_html, finished_line
 from hf_cifar.run.request import Request
 from hf_cifar.run.resolve import request_for
 from hf_cifar.run.result import StageResult
 from hf_cifar.run.stage_metrics import StageMetrics
+from hf_cifar.utils.libraries import hushed
 from hf_cifar.utils.packages import require_train
+from hf_cifar.utils.progress import bars
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -79,14 +82,16 @@ def run_stage(request: Request) -> Any:
         Interrupted: a signal came; `resume` continues from what is saved.
     """
     config = request.config
-    result = import_stage(request)(request)
-    if config.stages and config.hub.push_to_hub and not config.hub.dry_run:
-        from hf_cifar.stages.push import push
-        from hf_cifar.utils import processes
+    run = import_stage(request)
+    with bars(shown=config.shows_progress), hushed(reads_dataset=request.dataset is not None):
+        result = run(request)
+        if config.stages and config.hub.push_to_hub and not config.hub.dry_run:
+            from hf_cifar.stages.push import push
+            from hf_cifar.utils import processes
 
-        if processes.is_main():
-            push(result.folder.path, config.hub)
-        processes.wait_for_all()
+            if processes.is_main():
+                push(result.folder.path, config.hub)
+            processes.wait_for_all()
     return result
 
 
@@ -186,6 +191,13 @@ class Experiment:
         check(request)
         return Step(self, run_stage(request))
 
+    def __repr__(self) -> str:
+        return f"<Experiment in {finished_line(self.folder)}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the finished stages in a table."""
+        return finished_html(self.folder)
+
 
 class Step:
     """A finished stage of an `Experiment`.
@@ -247,7 +259,9 @@ class Step:
         from transformers import pipeline
 
         predictor = self._predictor
-        return pipeline("image-classification", model=predictor.model, image_processor=predictor.processor, **options)
+        with hushed():
+            parts = {"model": predictor.model, "image_processor": predictor.processor}
+            return pipeline("image-classification", **parts, **options)
 
     @takes_options("finetune")
     def finetune(self, **options: Any) -> "Step":
@@ -283,7 +297,8 @@ class Step:
 def _check_names(options: dict[str, Any]) -> None:
     """Refuse options that are neither fields of `RunConfig` nor of `TrainingArguments`."""
     require_train("Experiment")
-    from transformers import TrainingArguments
+    with hushed():
+        from transformers import TrainingArguments
 
     known = (*flags(), TRAIN_BATCH_SIZE, *TrainingArguments.__dataclass_fields__)
     for name in with_canonical_names(options):

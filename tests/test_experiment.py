@@ -51,7 +51,11 @@ def test_a_step_has_its_metrics_pictures_report_and_model(options, image_folder,
     assert step.pipeline()(str(image)) == pipeline("image-classification", str(step.model_dir))(str(image))
     assert step.model is step.model and not step.model.training
     page = step._repr_html_()
-    assert "95% CI" in page and page.count("data:image/png;base64,") == len(step.figures)
+    assert "95% CI" in page and page.count("data:image/png;base64,") == 3, "the others are in the report"
+    worst = (step.result.folder.mistakes).read_text().splitlines()[1].split(",")
+    assert worst[-1] in page and "Worst mistakes" in page and str(step.report) in page
+    accuracy = f"{int(step.metrics['test']['accuracy'] * 10_000) / 100:.2f}%"
+    assert accuracy in step.experiment._repr_html_() and f"probe {accuracy}" in repr(step.experiment)
     images = sorted((image_folder / "test").rglob("*.png"))[:3]
     expected = pipeline("image-classification", model=str(step.model_dir), top_k=2)([str(path) for path in images])
     for ours, theirs in zip(step.predict(images, top_k=2), expected, strict=True):

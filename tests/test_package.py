@@ -24,7 +24,7 @@ def test_only_the_extra_that_trains_brings_torch():
     extras = {name: text.split() for name, text in parser["options.extras_require"].items()}
     base = parser["options"]["install_requires"].split()
     names = {re.split(r"[>=<\[]", line)[0] for line in base + extras["serve"]}
-    assert names == {"huggingface_hub", "numpy", "pillow", "pyyaml", "tqdm", "onnxruntime"}
+    assert names == {"huggingface_hub", "numpy", "pillow", "pyyaml", "rich", "onnxruntime"}
     assert {"torch>=2.9", "torchvision>=0.24"} <= set(extras["train"])
     assert not {line.partition(">=")[0] for line in extras["train"]} & names
 

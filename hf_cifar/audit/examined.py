@@ -68,8 +68,11 @@ def examine(images: LabeledImages) -> Examined:
     """Decode every image of a split once."""
     found: list[_One] = []
     kept, files, unreadable = list[int](), list[str](), list[Unreadable]()
-    with ThreadPoolExecutor(decoding_threads(), "examining") as pool:
-        for first in progress(range(0, len(images), BATCH), f"examining {images.name}", "batch"):
+    with (
+        ThreadPoolExecutor(decoding_threads(), "examining") as pool,
+        progress(None, f"examining {images.name}", "image", len(images)) as bar,
+    ):
+        for first in range(0, len(images), BATCH):
             positions = range(first, min(first + BATCH, len(images)))
             rows = images.index[positions.start : positions.stop]
             cells = images.rows[rows]["image"]
@@ -81,6 +84,7 @@ def examine(images: LabeledImages) -> Examined:
                     found.append(one)
                 else:
                     unreadable.append(Unreadable(images.name, int(images.index[position]), file, one))
+            bar.update(len(positions))
     return Examined(
         images.select(np.array(kept, dtype=np.int64)),
         np.array([one.pixels for one in found], dtype=np.uint64),

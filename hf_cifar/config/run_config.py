@@ -131,6 +131,11 @@ class RunConfig:
         return bool(self.finetune.training.get("use_cpu", False))
 
     @property
+    def shows_progress(self) -> bool:
+        """Return whether progress is shown; `--disable-tqdm`, named as in transformers, hides it."""
+        return not any(part.training.get("disable_tqdm", False) for part in (self.probe, self.finetune))
+
+    @property
     def num_workers(self) -> int | None:
         """Return the loader processes of a stage that trains nothing; None: the device's default."""
         workers = self.finetune.training.get("dataloader_num_workers")

@@ -24,17 +24,20 @@ SHARED_TRAINING_ARGUMENTS = (
     "dataloader_prefetch_factor",
     "ddp_backend",
     "ddp_timeout",
+    "disable_tqdm",
     "report_to",
     "tf32",
 )
 # What does something in a stage that trains nothing.
 COMPUTE_ARGUMENTS: dict[str, tuple[str, ...]] = {
     **{stage: () for stage, trained in STAGES.items() if not trained},
-    "audit": ("use_cpu", "dataloader_num_workers"),
-    "evaluate": ("use_cpu", "dataloader_num_workers"),
-    "predict": ("use_cpu",),
+    "audit": ("use_cpu", "dataloader_num_workers", "disable_tqdm"),
+    "evaluate": ("use_cpu", "dataloader_num_workers", "disable_tqdm"),
+    "predict": ("use_cpu", "disable_tqdm"),
     "compare": ("use_cpu",),
     "demo": ("use_cpu",),
+    "export": ("disable_tqdm",),
+    "push": ("disable_tqdm",),
 }
 # Loader processes beyond four a core only cost memory.
 MAX_WORKERS = max(8, 4 * (os.cpu_count() or 1))

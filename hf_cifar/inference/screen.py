@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tqdm import tqdm
-
 from hf_cifar.inference.answer_files import WriteRow, readable
 from hf_cifar.run.ood_scores import OodAnswer
+from hf_cifar.utils.progress import write_above
 
 ALWAYS_SHOWN = 2  # labels, however small their scores
 LEAST_SHOWN = 0.0005  # of a further label: less would be read as 0.0 %
@@ -21,8 +20,7 @@ def answers_to_screen() -> Iterator[WriteRow]:
     def write(
         image: str, predictions: list[dict[str, Any]], labels: list[str] | None = None, ood: OodAnswer | None = None
     ) -> None:
-        tqdm.write(answer_line(image, predictions, labels, ood), file=sys.stdout)
-        sys.stdout.flush()
+        write_above(answer_line(image, predictions, labels, ood), sys.stdout)
 
     yield write
 

@@ -10,6 +10,7 @@ from hf_cifar.config.locate import Location
 from hf_cifar.inference.network import Inputs, batched
 from hf_cifar.models.anatomy import features_and_logits, head
 from hf_cifar.models.load import load_checkpoint
+from hf_cifar.utils.libraries import hushed
 
 
 class TorchNetwork:
@@ -24,7 +25,8 @@ class TorchNetwork:
     """
 
     def __init__(self, location: Location, use_cpu: bool = False) -> None:
-        self.model, self.processor = load_checkpoint(location, use_cpu=use_cpu)
+        with hushed():
+            self.model, self.processor = load_checkpoint(location, use_cpu=use_cpu)
         names: Any = self.model.config.id2label
         self.labels: dict[int, str] = names
         self.num_labels = int(self.model.config.num_labels or 0)

@@ -1,14 +1,14 @@
 """The result of a training stage or an evaluation: metrics, figures and a model, in Python and in a notebook."""
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from hf_cifar.run.stage_folder import StageFolder
+from hf_cifar.run.stage_html import stage_html
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.run.wording import describe_ood, describe_without_leaks
-from hf_cifar.utils.formatting import data_uri, error, interval, percent
+from hf_cifar.utils.formatting import error, interval, percent
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,5 @@ class StageResult:
         return line
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the headline and the figures."""
-        figures = [
-            f'<figure style="display:inline-block;margin:4px"><img alt="{escape(name)}" style="max-width:480px" '
-            f'src="{data_uri(path)}"></figure>'
-            for name, path in self.figures.items()
-        ]
-        return f"<p>{escape(self.headline())}</p>" + "".join(figures)
+        """Return what a notebook shows: how good the stage is, its worst mistakes and its figures."""
+        return stage_html(self.stage, self.metrics, self.folder, self.figures)

@@ -29,7 +29,7 @@ from hf_cifar.run.verdicts import Verdict
 from hf_cifar.run.wording import describe_start, describe_weights
 from hf_cifar.stages.closing import say_stage
 from hf_cifar.stages.preprocessing import fitted_processor
-from hf_cifar.stages.tracked import log_to_tensorboard
+from hf_cifar.stages.tracked import log_to_trackers
 from hf_cifar.stages.trained_model import TrainedModel, measure_and_save
 from hf_cifar.stages.training_data import TrainingData, load_training_data
 from hf_cifar.training.finetune.arguments import finetune_arguments, refuse_long_warmup
@@ -38,7 +38,6 @@ from hf_cifar.training.finetune.starting_point import find_start, warn_of_leak
 from hf_cifar.training.imbalance import balancing
 from hf_cifar.training.optimizer import optimizer_name
 from hf_cifar.training.probe.probe import Probe, probe_arguments
-from hf_cifar.training.trackers import uses_tensorboard
 from hf_cifar.utils import processes
 from hf_cifar.utils.memory import PeakMemory
 from hf_cifar.utils.progress import say
@@ -83,8 +82,7 @@ def _run_stages(request: Request, run_folder: RunFolder, data: TrainingData | No
             metrics = _run_stage(stage, request, data, run_folder, arguments[stage].device)
             done = StageResult(stage, run_folder.path, metrics)
             said += say_stage(done, said)
-            if uses_tensorboard(arguments[stage]):
-                log_to_tensorboard(done)
+            log_to_trackers(done, arguments[stage])
             if stage != config.stages[-1]:
                 say(f"model: {done.model_dir}; report: {done.report}")
         result = StageResult(stage, run_folder.path, metrics, result)

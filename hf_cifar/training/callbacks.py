@@ -1,16 +1,14 @@
-"""Callbacks of both stages: history, progress bar, epochs and early stopping."""
+"""Callbacks of both stages: history, epochs and early stopping."""
 
 import re
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_cifar.data.loader import ImageDataset
 from hf_cifar.training.trainer_compat import set_epoch
 from hf_cifar.utils.files import write_csv
-from hf_cifar.utils.progress import progress
 
 LEADING_COLUMNS = ("epoch", "step", "strength", "iterations", "converged", "seconds", "loss", "learning_rate")
 
@@ -44,48 +42,6 @@ class HistoryCallback(TrainerCallback):
                 elif name.startswith("eval_") and not name.endswith(("_runtime", "_per_second", "_loss")):
                     row["validation_" + name.removeprefix("eval_")] = value
         write_history(self.path, list(rows.values()))
-
-
-class ProgressCallback(TrainerCallback):
-    """Shows one progress bar for the whole of training, on standard error if it is a terminal.
-
-    Args:
-        description: text beside the bar.
-    """
-
-    def __init__(self, description: str) -> None:
-        self.description = description
-        self.bar: tqdm[Any] | None = None
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Open the bar at the first step of this call."""
-        self.bar = progress(None, self.description, "step", total=state.max_steps, initial=state.global_step)
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Advance the bar by a step."""
-        if self.bar is not None:
-            self.bar.update()
-
-    def on_evaluate(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        metrics: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Show the latest validation accuracy."""
-        if self.bar is not None and metrics:
-            self.bar.set_postfix(validation_accuracy=f"{metrics['eval_accuracy']:.2%}")
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Close the bar."""
-        if self.bar is not None:
-            self.bar.close()
 
 
 class EpochCallback(TrainerCallback):

@@ -16,7 +16,6 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.integrations import TensorBoardCallback
 
 from hf_cifar.config.fields import flag
 from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
@@ -27,7 +26,8 @@ from hf_cifar.training.imbalance import Rebalancing
 from hf_cifar.training.input_wait import InputClock
 from hf_cifar.training.interruption import InterruptionCallback
 from hf_cifar.training.loss import LossMeter, summed_cross_entropy
-from hf_cifar.training.trackers import RunTensorBoardCallback, tensorboard_folder, uses_tensorboard
+from hf_cifar.training.trackers.choice import local_trackers
+from hf_cifar.training.trackers.tracker import TrackerCallback
 from hf_cifar.training.trainer_compat import checkpoint_weights, count_images, make_loader, use_one_gpu
 from hf_cifar.utils import interruption, processes
 from hf_cifar.utils.random_state import seed_of_32_bits
@@ -66,7 +66,6 @@ RESERVED = {
 
 DEFAULTS = {
     "report_to": "none",
-    "disable_tqdm": True,
     "logging_strategy": "epoch",
     "save_strategy": "epoch",
     "save_total_limit": KEEP,
@@ -74,6 +73,8 @@ DEFAULTS = {
 FIXED = {
     "eval_strategy": "epoch",
     "remove_unused_columns": False,
+    # Trainer's own bars and lines: `ProgressCallback` of this package takes their place.
+    "disable_tqdm": True,
     "label_names": ["labels"],
     # Trainer would log an earlier loss in place of one that is not finite.
     "logging_nan_inf_filter": False,
@@ -134,6 +135,8 @@ class StageTrainer(Trainer):
         # That callback removes checkpoints once a newer one is complete; Trainer would remove them before.
         args = copy.copy(args)
         args.save_total_limit = None
+        trackers = local_trackers(args, Path(str(args.output_dir)).parent)
+        args.report_to = [name for name in args.report_to or () if name not in trackers]
         super().__init__(
             model,
             args,
@@ -143,9 +146,8 @@ class StageTrainer(Trainer):
             **kwargs,
         )
         self.remove_callback(PrinterCallback)
-        if uses_tensorboard(args):
-            self.remove_callback(TensorBoardCallback)
-            self.add_callback(RunTensorBoardCallback(tensorboard_folder(Path(str(args.output_dir)).parent)))
+        for tracker in trackers.values():
+            self.add_callback(TrackerCallback(tracker))
         self.balance = (balance or Rebalancing()).to(self.args.device)
 
     def run(self) -> TrainerState:

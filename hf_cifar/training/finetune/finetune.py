@@ -23,7 +23,7 @@ from hf_cifar.models.small_maps import multiply_small_maps
 from hf_cifar.models.weights import put_weights
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.train_summary import Chosen
-from hf_cifar.training.callbacks import EarlyStoppingCallback, EpochCallback, HistoryCallback, ProgressCallback
+from hf_cifar.training.callbacks import EarlyStoppingCallback, EpochCallback, HistoryCallback
 from hf_cifar.training.checkpoints import checkpoint_of, last_checkpoint, read_state
 from hf_cifar.training.finetune.arguments import divide_batch, finetune_arguments
 from hf_cifar.training.finetune.ema import WeightAverage, load_average
@@ -38,6 +38,7 @@ from hf_cifar.training.gradient_checkpointing import recompute_activations
 from hf_cifar.training.imbalance import rebalancing
 from hf_cifar.training.input_wait import InputClock, advice
 from hf_cifar.training.optimizer import ParameterGroup, parameter_groups
+from hf_cifar.training.progress import ProgressCallback
 from hf_cifar.training.selection import GREATER_IS_BETTER, is_at_least
 from hf_cifar.training.trainer_compat import best_epoch, checkpoint_weights, is_out_of_memory
 from hf_cifar.utils.device import on_device
@@ -218,7 +219,7 @@ class Finetune:
             *freezing,
             EpochCallback(images),
             HistoryCallback(self.folder.history),
-            ProgressCallback("fine-tuning"),
+            ProgressCallback("fine-tuning", len(images)),
         ]
         if self.options.scheduler == "plateau":
             callbacks.append(PlateauWarmupCallback([group.learning_rate for group in groups]))

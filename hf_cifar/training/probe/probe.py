@@ -17,13 +17,14 @@ from hf_cifar.data.transforms import Transform
 from hf_cifar.models.anatomy import head
 from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.train_summary import Chosen
-from hf_cifar.training.callbacks import EpochCallback, HistoryCallback, ProgressCallback, write_history
+from hf_cifar.training.callbacks import EpochCallback, HistoryCallback, write_history
 from hf_cifar.training.checkpoints import last_checkpoint
 from hf_cifar.training.freezing import FreezeCallback, freeze
 from hf_cifar.training.imbalance import rebalancing
 from hf_cifar.training.probe.features import FeatureCache, Features
 from hf_cifar.training.probe.grid import GridTrainer, scores_of
 from hf_cifar.training.probe.heads import FeatureDataset, HeadGrid, OnlineProbe
+from hf_cifar.training.progress import ProgressCallback
 from hf_cifar.training.selection import Score, best_candidate, num_close, score
 from hf_cifar.training.trainer import training_arguments
 from hf_cifar.utils.device import on_device
@@ -150,7 +151,7 @@ class Probe:
         heads = HeadGrid(layer.in_features, layer.out_features, len(rates))
         callbacks: list[Any] = [
             HistoryCallback(self.folder.history, len(rates)),
-            ProgressCallback("training heads"),
+            ProgressCallback("probe", len(self.splits.train)),
         ]
         module: torch.nn.Module
         train: ImageDataset | FeatureDataset

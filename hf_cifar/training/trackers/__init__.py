@@ -1,0 +1,1 @@
+"""Experiment trackers that keep what they log with the run."""
