@@ -1,27 +1,20 @@
 """Write the page of an audit: what a dataset holds, with the pictures side by side."""
 
-import base64
-import functools
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_cifar.audit.audit import Audit
 from hf_cifar.audit.findings import Catalogue, Doubt, Findings, Group, Pair
-from hf_cifar.evaluation import report
-from hf_cifar.evaluation.figures.collection import THUMBNAIL_SIDE
-from hf_cifar.evaluation.figures.image_grid import TINY
+from hf_cifar.evaluation.embedded import small_picture
 from hf_cifar.utils.files import write_text
-from hf_cifar.utils.formatting import MIME_TYPES, percent
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from hf_cifar.utils.formatting import percent
+from hf_cifar.utils.page.page import page_template
 
 PAGE_FILE = "audit.html"
+TEMPLATE = Path(__file__).with_name("audit.html")
 MAX_SHOWN = 48  # pictures or pairs of each kind
 
 
@@ -55,7 +48,7 @@ def write_page(path: Path, audit: Audit, findings: Findings) -> None:
     across = [pair for pair in pairs if catalogue.split(pair.first) != catalogue.split(pair.second)]
     within = [pair for pair in pairs if catalogue.split(pair.first) == catalogue.split(pair.second)]
     contradictions = [pair for pair in pairs if catalogue.label(pair.first) != catalogue.label(pair.second)]
-    text = _template().render(
+    text = page_template(TEMPLATE).render(
         audit=audit,
         percent=percent,
         groups=[_group(catalogue, group) for group in findings.groups[:MAX_SHOWN]],
@@ -96,25 +89,6 @@ def _doubt(catalogue: Catalogue, doubt: Doubt) -> Shown:
 def _picture(catalogue: Catalogue, position: int) -> Picture:
     images = catalogue.images_of(position)
     (image,) = replace(images, index=np.array([catalogue.row(position)])).decode([0])
-    is_tiny = max(image.size) <= TINY
-    if not is_tiny:
-        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    kind, file = ".png" if is_tiny else ".jpg", io.BytesIO()
-    image.save(file, "PNG" if is_tiny else "JPEG", quality=85)
-    source = f"data:{MIME_TYPES[kind]};base64,{base64.b64encode(file.getvalue()).decode()}"
+    source, is_tiny = small_picture(image)
     where = f"{catalogue.split(position)} {catalogue.row(position)}"
     return Picture(source, is_tiny, catalogue.label(position), where)
-
-
-@functools.cache
-def _template() -> "Template":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(report.__file__).parent]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("audit_template.html")

@@ -18,13 +18,14 @@ from hf_cifar.run.ood_scores import OodAnswer
 SIDE = 192  # pixels of a picture on the page; smaller ones are not enlarged but by the browser
 HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>Predictions of {model}</title>
 <style>
 :root {{ color-scheme: light dark }}
 body {{ font: 15px/1.4 system-ui, sans-serif; margin: 1.5rem }}
 h1 {{ font-size: 1.2rem }}
 main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: 1rem }}
-figure {{ margin: 0; overflow-wrap: anywhere }}
+figure {{ margin: 0; overflow-wrap: anywhere; break-inside: avoid }}
 img {{ width: 100%; aspect-ratio: 1; object-fit: contain; background: #8882 }}
 img[src^="data:image/png"] {{ image-rendering: pixelated }}
 b {{ display: block }}

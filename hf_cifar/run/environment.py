@@ -1,7 +1,8 @@
-"""Record what a result was computed on: library versions and hardware."""
+"""Record what a result was computed on, and when: library versions, hardware, date."""
 
 import os
 import platform
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,11 @@ def versions() -> dict[str, str]:
     from importlib.metadata import version  # a tenth of what --help takes, which reads no versions
 
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def moment() -> str:
+    """Return date and time, in UTC, to the minute: `2026-03-01 14:05 UTC`."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
 
 
 def hardware(device: "torch.device") -> Hardware:

@@ -179,6 +179,7 @@ class StageMetrics:
         model_dir: of an evaluation, the folder or Hub id of the model.
         temperature_origin: of an evaluation, where the temperature comes from.
         seconds: of an evaluation.
+        finished: when it was measured, as `2026-03-01 14:05 UTC`; None where an older version did not say.
         hardware: what it ran on.
         versions: library -> version.
     """
@@ -204,6 +205,7 @@ class StageMetrics:
     model_dir: str | None = None
     temperature_origin: str | None = None
     seconds: float | None = None
+    finished: str | None = None
     hardware: Hardware | None = None
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -236,6 +238,7 @@ class StageMetrics:
             "against_probe": asdict(self.against_probe) if self.against_probe else None,
             "ood": self.ood.to_dict() if self.ood else None,
             "seconds": self.seconds,
+            "finished": self.finished,
             "hardware": asdict(self.hardware) if self.hardware else None,
             "versions": self.versions,
         }

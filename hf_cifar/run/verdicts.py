@@ -10,7 +10,7 @@ from enum import Enum
 from hf_cifar.run.against_probe import AgainstProbe
 from hf_cifar.run.split_metrics import SplitMetrics
 from hf_cifar.run.stage_metrics import StageMetrics
-from hf_cifar.utils.formatting import listed, percent, points
+from hf_cifar.utils.formatting import listed, percent, points, signed_interval
 
 LARGE_ERROR = 0.025  # standard error of an accuracy, from which a split is called small: a 95% interval of 5 points
 Z_95 = 1.96  # standard errors that half a 95% interval is wide
@@ -89,9 +89,9 @@ def standard_error(split: SplitMetrics) -> float:
 
 
 def describe_difference(against: AgainstProbe) -> str:
-    """Return a difference with its interval: `+2.50 points (95% interval 0.61 to 4.39)`."""
-    low, high = against.difference_ci95
-    return f"{100 * against.difference:+.2f} points (95% interval {100 * low:+.2f} to {100 * high:+.2f}, paired)"
+    """Return a difference with its interval: `+2.50 points (95% interval +0.61 to +4.39, paired)`."""
+    low, high = signed_interval(against.difference_ci95)
+    return f"{100 * against.difference:+.2f} points (95% interval {low} to {high}, paired)"
 
 
 def describe_copies(copies: Mapping[str, tuple[int, int]]) -> str | None:

@@ -10,8 +10,15 @@ from hf_cifar.errors import InputError
 from hf_cifar.evaluation.comparison import wording
 from hf_cifar.evaluation.comparison.compared_run import ComparedRun, find_runs
 from hf_cifar.evaluation.comparison.comparison import Comparison, build_comparison
+from hf_cifar.evaluation.comparison.disagreements import find_disagreements, write_disagreements
 from hf_cifar.evaluation.comparison.rows import Measurement, ModelCost
-from hf_cifar.evaluation.comparison.tables import cost_table, pair_table, quality_table
+from hf_cifar.evaluation.comparison.tables import (
+    cost_table,
+    pair_table,
+    quality_table,
+    seed_pair_table,
+    seeds_table,
+)
 from hf_cifar.run.request import Request
 from hf_cifar.utils import processes
 from hf_cifar.utils.files import write_json, write_text
@@ -24,6 +31,8 @@ if TYPE_CHECKING:
 
 TABLE_FILE = "compare.md"
 DATA_FILE = "compare.json"
+PAGE_FILE = "compare.html"
+DISAGREEMENTS_FILE = "disagreements.csv"
 FIGURE_FILE = Path("figures", "accuracy_against_cost.png")
 
 
@@ -32,7 +41,7 @@ class ComparisonResult:
     """Result of `--stage compare`: the comparison and its files.
 
     Attributes:
-        output_dir: the folder with compare.md, compare.json and the figure.
+        output_dir: the folder with compare.html, compare.md, compare.json, disagreements.csv and the figure.
         comparison: rows, pairs, measurement and notes.
     """
 
@@ -49,11 +58,28 @@ class ComparisonResult:
         """Return the PNG of accuracy against cost; it is missing where no model could be loaded."""
         return self.output_dir / FIGURE_FILE
 
+    @property
+    def page(self) -> Path:
+        """Return the page, which opens offline."""
+        return self.output_dir / PAGE_FILE
+
     def tables(self) -> list[Table]:
-        """Return the tables of accuracy, of cost, and of all pairs."""
+        """Return the tables of accuracy, of all pairs, of what seeds came to, of settings that differ, and of cost."""
         runs = self.comparison.runs
-        costs = cost_table(runs, self.comparison.measurement.batch_size)
-        return [quality_table(runs), costs, pair_table(self.comparison.pairs)]
+        found = [
+            quality_table(runs),
+            pair_table(self.comparison.pairs),
+            seeds_table(runs),
+            seed_pair_table(self.comparison.seed_pairs),
+            self.comparison.settings if self.comparison.settings.rows else None,
+            cost_table(runs, self.comparison.measurement.batch_size),
+        ]
+        return [table for table in found if table is not None]
+
+    def verdicts(self) -> list[str]:
+        """Return which run is better and how surely, on the images and over seeds."""
+        over_seeds = wording.seeds_verdict(self.comparison)
+        return [wording.verdict(self.comparison), *([over_seeds] if over_seeds else [])]
 
     @property
     def status(self) -> int:
@@ -68,13 +94,15 @@ class ComparisonResult:
             "output_dir": str(self.output_dir),
             "dataset": comparison.dataset.id,
             "num_test": comparison.dataset.num_test,
+            "page": str(self.page),
             "best": comparison.best.name,
             "runs": {run.name: run.accuracy for run in comparison.runs},
         }
 
     def _repr_html_(self) -> str:
-        """Return the tables, notes and figure for a notebook."""
-        parts = [table.html() for table in self.tables()]
+        """Return verdict, tables, notes and figure for a notebook."""
+        parts = [f"<p>{escape(verdict)}</p>" for verdict in self.verdicts()]
+        parts += [table.html() for table in self.tables()]
         parts += [f"<p>{escape(note)}</p>" for note in self.comparison.notes]
         if self.figure.is_file():
             alternative = escape(wording.describe_cost_figure(self.comparison))
@@ -101,7 +129,8 @@ def compare(
 
     Args:
         runs: at least two folders, of runs (each stands for its last stage) or of stages, evaluated on the same images.
-        output_dir: gets compare.md, compare.json and figures/accuracy_against_cost.png.
+        output_dir: gets compare.html, compare.md, compare.json, disagreements.csv and
+            figures/accuracy_against_cost.png.
         overwrite: replace an older comparison there.
         use_cpu: measure on the CPU even where there is an accelerator.
 
@@ -111,11 +140,12 @@ def compare(
     compared = find_runs(runs)
     _refuse_folder(output_dir, overwrite)
     result = ComparisonResult(output_dir, build_comparison(compared, *_measure(compared, use_cpu)))
-    _save(result)
+    _save(result, compared)
     for table in result.tables():
-        say(f"\n{table.markdown(padded=True)}")
+        say(f"\n{table.title}\n\n{table.markdown(padded=True)}")
     say("\n" + "\n".join(result.comparison.notes))
-    say(f"comparison: {output_dir / TABLE_FILE}")
+    say("\n" + "\n".join(result.verdicts()))
+    say(f"comparison: open {result.page}")
     return result
 
 
@@ -150,30 +180,33 @@ def _measure(runs: Sequence[ComparedRun], use_cpu: bool) -> tuple[list[ModelCost
     return [by_name.get(run.name) for run in runs], measurement
 
 
-def _save(result: ComparisonResult) -> None:
-    """Write the figure, the tables, and last the data, with which the comparison is done."""
+def _save(result: ComparisonResult, runs: Sequence[ComparedRun]) -> None:
+    """Write the figure, the tables, the page, and last the data, with which the comparison is done."""
     from hf_cifar.evaluation.comparison.cost_figure import cost_figure
+    from hf_cifar.evaluation.comparison.page import write_comparison_page
+    from hf_cifar.evaluation.comparison.pictures import tested_images
 
     comparison, folder = result.comparison, result.output_dir
     (folder / DATA_FILE).unlink(missing_ok=True)
     result.figure.unlink(missing_ok=True)
-    title = wording.title(comparison)
-    figure = []
     if comparison.has_costs:
-        cost_figure(result.figure, comparison.runs, title, comparison.measurement.device)
-        figure = [f"![{wording.describe_cost_figure(comparison)}]({FIGURE_FILE.as_posix()})"]
-    quality, cost, pairs = (table.markdown(padded=True) for table in result.tables())
-    parts = [
-        f"# {title}",
-        wording.verdict(comparison),
-        quality,
-        "## Cost",
-        cost,
-        *comparison.notes,
-        *figure,
-        "## Statistical significance",
-        pairs,
-        wording.describe_test(len(comparison.pairs)),
-    ]
-    write_text(folder / TABLE_FILE, "\n\n".join(parts) + "\n")
+        cost_figure(result.figure, comparison.runs, wording.title(comparison), comparison.measurement.device)
+    groups = find_disagreements(runs)
+    write_text(folder / TABLE_FILE, _markdown(result))
+    write_disagreements(folder / DISAGREEMENTS_FILE, runs, groups)
+    images = tested_images(runs) if groups else None
+    write_comparison_page(result.page, comparison, runs, groups, images, result.figure)
     write_json(folder / DATA_FILE, comparison.to_dict())
+
+
+def _markdown(result: ComparisonResult) -> str:
+    """Return the content of compare.md."""
+    comparison = result.comparison
+    parts = [f"# {wording.title(comparison)}", *result.verdicts()]
+    for table in result.tables():
+        parts += [f"## {table.title}", table.markdown(padded=True)]
+    parts += comparison.notes
+    if comparison.has_costs:
+        parts.append(f"![{wording.describe_cost_figure(comparison)}]({FIGURE_FILE.as_posix()})")
+    parts += ["## How it was tested", wording.describe_test(len(comparison.pairs), bool(comparison.seed_pairs))]
+    return "\n\n".join(parts) + "\n"

@@ -20,7 +20,7 @@ from hf_cifar.evaluation.robustness import measure_robustness
 from hf_cifar.formats.exported import file_of
 from hf_cifar.models.load import load_checkpoint
 from hf_cifar.models.predict import predict_logits
-from hf_cifar.run.environment import hardware, versions
+from hf_cifar.run.environment import hardware, moment, versions
 from hf_cifar.run.prediction_sets import SETS_FILE, PredictionSets
 from hf_cifar.run.request import Request
 from hf_cifar.run.result import StageResult
@@ -83,6 +83,7 @@ def run_evaluation(request: Request) -> StageResult:
         without_leaks=leaks.measure(images, logits, _seen(request, source, split)) if leaks is not None else None,
         ood=ood,
         seconds=seconds,
+        finished=moment(),
         hardware=hardware(model.device),
         versions=versions(),
     )

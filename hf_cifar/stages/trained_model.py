@@ -14,7 +14,7 @@ from hf_cifar.evaluation.compute_metrics import compute_metrics
 from hf_cifar.evaluation.robustness import measure_robustness
 from hf_cifar.models.calibrate import remember_temperature
 from hf_cifar.models.native import save
-from hf_cifar.run.environment import hardware, versions
+from hf_cifar.run.environment import hardware, moment, versions
 from hf_cifar.run.ood_metrics import OodMetrics
 from hf_cifar.run.ood_scores import EnergyThreshold, energy
 from hf_cifar.run.origins import WeightsOrigin
@@ -166,6 +166,7 @@ def _metrics(
         validation=compute_metrics(trained.validation_logits, splits.validation.targets, names, temperature),
         train=train,
         robustness=robustness,
+        finished=moment(),
         hardware=hardware(trained.model.device),
         versions=versions(),
     )

@@ -36,6 +36,19 @@ def interval(bounds: Sequence[float], num_examples: int = 0, decimals: int = 2) 
     return f"{points(low, num_examples, decimals)}% to {points(high, num_examples, decimals, up=True)}%"
 
 
+def signed_interval(bounds: Sequence[float]) -> tuple[str, str]:
+    """Return the bounds of a difference of fractions in points with their signs, rounded outwards.
+
+    With as many decimals as it takes for a bound that is not 0 not to read as 0: an interval without 0 shows none.
+    """
+    low, high = bounds
+    for decimals in range(2, 9):
+        shown = points(low, decimals=decimals), points(high, decimals=decimals, up=True)
+        if (low <= 0 or float(shown[0]) > 0) and (high >= 0 or float(shown[1]) < 0):
+            break
+    return _signed(shown[0]), _signed(shown[1])
+
+
 def error(value: float | None, decimals: int = 4) -> str:
     """Return a number that is better when low, such as a loss or the ECE, rounded up."""
     return MISSING if value is None else _rounded(value, decimals, ROUND_CEILING)
@@ -76,6 +89,12 @@ def listed(items: Sequence[str]) -> str:
 def data_uri(image: Path) -> str:
     """Return a PNG or JPEG file as a data URI."""
     return f"data:{MIME_TYPES[image.suffix]};base64,{base64.b64encode(image.read_bytes()).decode()}"
+
+
+def _signed(text: str) -> str:
+    if not float(text):
+        return text.lstrip("-")
+    return text if text.startswith("-") else f"+{text}"
 
 
 def _rounded(value: float, decimals: int, rounding: str) -> str:

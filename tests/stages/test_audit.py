@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageEnhance
 from support.images import write_images
+from support.pages import Page, assert_accessible, assert_offline
 
 from hf_cifar.audit.audit import Audit
 from hf_cifar.errors import InputError
@@ -94,7 +95,8 @@ def test_the_record_comes_back_as_it_was(audited):
 
 def test_the_page_opens_offline_and_shows_the_pairs(audited):
     page = audited.page.read_text()
-    assert not re.findall(r'(?:src|href)="(?!data:|#)', page) and "<script" not in page
+    assert_offline(Page(page))
+    assert_accessible(Page(page))
     sources = re.findall(r'src="(data:image/png;base64,[^"]+)"', page)
     assert len(sources) >= 6 + 2  # three groups, and a pair
     assert "broken.png" in page

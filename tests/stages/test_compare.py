@@ -1,8 +1,12 @@
 """Comparison of runs: numbers against the runs' own files; runs that are not comparable are refused."""
 
+import base64
+import csv
+import io
 import json
 import re
 import shutil
+from html import unescape
 from itertools import combinations
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from PIL import Image
 from scipy.stats import binomtest
 from support.compared_runs import change, change_predictions, make_compared_runs, make_evaluation
 from support.legacy import legacy_metrics
+from support.pages import Page, assert_accessible, assert_offline
 
 from hf_cifar.errors import InputError
 from hf_cifar.evaluation.comparison import cost
@@ -94,14 +99,16 @@ def test_every_pair_by_hand(compared, finished):
 def test_what_is_written(compared):
     folder = compared.output_dir
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert files == {"compare.md", "compare.json", "figures/accuracy_against_cost.png"}
+    assert files == {
+        *("compare.html", "compare.md", "compare.json", "disagreements.csv", "figures/accuracy_against_cost.png")
+    }
     assert json.loads((folder / "compare.json").read_text()) == compared.data
     text = (folder / "compare.md").read_text()
     assert text.startswith("# 3 runs on 18 test images of colours")
-    assert f"{compared.data['best']} has the highest accuracy" in text
-    # Three tables, each with as many cells in every line.
+    assert f"{compared.data['best']} has the highest accuracy" in text and compared.data["verdict"] in text
+    # Four tables, each with as many cells in every line.
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
-    assert [len(table.splitlines()) - 2 for table in tables] == [3, 3, 3]
+    assert [len(table.splitlines()) - 2 for table in tables] == [3, 3, len(compared.comparison.settings.rows), 3]
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
     row = compared.data["runs"][0]
@@ -122,7 +129,8 @@ def test_summary_and_notebook(compared):
     assert summary["best"] == compared.data["best"]
     assert compared.status == 0
     html = compared._repr_html_()
-    assert html.count("<table>") == 3 and "data:image/png;base64," in html and 'alt="Accuracy against cost' in html
+    assert html.count("<table>") == 4 and compared.data["verdict"] in unescape(html)
+    assert "data:image/png;base64," in html and 'alt="Accuracy against cost' in html
     for row in compared.data["runs"]:
         assert row["name"] in html
 
@@ -135,6 +143,32 @@ def test_of_a_configuration(finished, tmp_path, capsys):
     assert "| a/finetune |" in screen.err and "medians of 2 rounds" in screen.err and screen.out == ""
     with pytest.raises(InputError, match="--resume does nothing with --stage compare"):
         request_for("compare", {**values, "resume": True})
+
+
+def test_the_page(compared, finished):
+    page = Page(compared.page.read_text())
+    assert_offline(page)
+    assert_accessible(page)
+    data = compared.data
+    assert page.text.index(data["verdict"]) < page.text.index("Test metrics")
+    rows = page.table("Test metrics")
+    assert [row[0] for row in rows[1:]] == [row["name"] for row in data["runs"]]
+    assert rows[0][2] == "balanced accuracy" and rows[1][2] == percent(data["runs"][0]["balanced_accuracy"])
+    tests = page.table("McNemar's test")
+    assert [row[:2] for row in tests[1:]] == [[pair["first"], pair["second"]] for pair in data["pairs"]]
+    assert tests[1][2:4] == [str(data["pairs"][0][f"only_{which}_right"]) for which in ("first", "second")]
+    settings = {row[0]: row[1:] for row in page.table("Settings of training")[1:]}
+    assert settings["stage"] == ["finetune", "probe", "probe"] and settings == {
+        name: list(values.values()) for name, values in data["settings"].items()
+    }
+    answers = [pq.read_table(finished / row["name"] / "predictions.parquet").to_pydict() for row in data["runs"]]
+    differing = [number for number in range(18) if len({one["prediction"][number] for one in answers}) > 1]
+    assert f"{len(differing)} of 18 images get different answers" in page.text
+    with (compared.output_dir / "disagreements.csv").open() as lines:
+        assert sorted(int(row["index"]) for row in csv.DictReader(lines)) == differing
+    # Their dataset is made up: the images are named, and not shown.
+    assert all(f"test[{number}]: labelled" in page.text for number in differing)
+    assert len(page.all("img")) == 1
 
 
 def test_several_processes_are_refused(finished, tmp_path, monkeypatch):
@@ -190,7 +224,7 @@ def test_an_evaluated_stage_beside_a_trained_one(copies, tmp_path):
     for name in ("gflops", "training_seconds", "peak_memory_mb", "parameters"):
         assert second[name] == first[name], "it is the same model"
     assert result.data["pairs"][0]["p_value"] == 1.0
-    assert "is not statistically significant" in (tmp_path / "out" / "compare.md").read_text()
+    assert "are right equally often" in (tmp_path / "out" / "compare.md").read_text()
     elsewhere = make_evaluation(copies / "elsewhere", trained, fingerprint="beef")
     with pytest.raises(InputError, match="a/finetune and elsewhere/evaluate were not tested on the same images"):
         find_runs([str(copies / "a"), str(elsewhere.path)])
@@ -243,13 +277,29 @@ def test_runs_of_the_stages_themselves(image_folder, tiny_model, tmp_path):
             "num_train_epochs": 1,
             "train_batch_size": 16,
             "seed": seed,
+            "learning_rate": 1e-5 if seed else 0.1,  # one that learns and one that does not: they disagree
         }
         run_training(request_for("probe", values))
     values = {"checkpoint": str(tmp_path / "one"), "output_dir": str(tmp_path / "again")}
     again = run_evaluation(request_for("evaluate", values)).folder.path
-    first, second, evaluated = compare(
-        [str(tmp_path / "one"), str(tmp_path / "two"), str(again)], tmp_path / "out"
-    ).data["runs"]
+    result = compare([str(tmp_path / "one"), str(tmp_path / "two"), str(again)], tmp_path / "out")
+    first, second, evaluated = result.data["runs"]
+    assert result.data["settings"]["seed"] == {"one/probe": "0", "two/probe": "1", "again/evaluate": "0"}
+    assert "output_dir" not in result.data["settings"]
+    page = Page(result.page.read_text())
+    with (tmp_path / "out" / "disagreements.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert rows, "the two seeds must disagree"
+    shown = [image for image in page.all("img") if not image["alt"].startswith("Accuracy against cost")]
+    assert len(shown) == min(len(rows), 60) and result.page.stat().st_size < 1_000_000
+    for row in rows[:5]:
+        assert (image_folder / row["file"]).is_file() and (image_folder / row["file"]).parent.name == row["label"]
+        answers = f"labelled {row['label']}; one/probe says {row['one/probe']}, two/probe says {row['two/probe']}"
+        assert any(image["alt"].startswith(f"{row['file']}: {answers}") for image in shown)
+    # The picture is that of the file.
+    source = next(image["src"] for image in shown if image["alt"].startswith(rows[0]["file"]))
+    with Image.open(io.BytesIO(base64.b64decode(source.partition("base64,")[2]))) as picture:
+        assert np.array_equal(picture.convert("RGB"), Image.open(image_folder / rows[0]["file"]).convert("RGB"))
     assert first["accuracy"] == evaluated["accuracy"]
     assert first["training_seconds"] == evaluated["training_seconds"] != second["training_seconds"]
 
@@ -311,5 +361,5 @@ def test_all_wrong_and_all_right(copies, tmp_path):
     assert result.data["pairs"][0]["p_value"] == pytest.approx(2 / 2**18)
     assert result.data["pairs"][0]["difference"] == 1.0
     text = (tmp_path / "out" / "compare.md").read_text()
-    assert "a/finetune has the highest accuracy, 100.00%; its lead over every other run is statistically" in text
+    assert "a/finetune is better than b/probe: 100.00% against 0.00% on 18 images, +100.00 points" in text
     assert "< 0.0001" in text

@@ -32,7 +32,10 @@ class ComparedRun:
         metrics: of the stage.
         index: int64 [n], rows of the split, ascending.
         labels: str [n], the class names of the labels, as the model spells them.
+        predictions: str [n], the class names of the predictions.
+        confidence: float32 [n], the probability of the prediction.
         correct: bool [n], whether the prediction is the label.
+        files: what each image can be found by; None where an older version did not write it.
         fingerprint: of the evaluated split; None where the run's files do not tell.
     """
 
@@ -41,7 +44,10 @@ class ComparedRun:
     metrics: StageMetrics
     index: np.ndarray
     labels: np.ndarray
+    predictions: np.ndarray
+    confidence: np.ndarray
     correct: np.ndarray
+    files: list[str] | None
     fingerprint: str | None
 
     @property
@@ -117,13 +123,25 @@ def _read(folder: Path, name: str) -> ComparedRun:
     stage = StageFolder(folder)
     try:
         metrics = StageMetrics.read(stage.metrics)
-        table = pq.read_table(stage.predictions, columns=["index", "label", "prediction"])
-        index, label, prediction = (table.column(number).to_numpy().astype(np.int64) for number in range(3))
+        table = pq.read_table(stage.predictions)
+        order = np.argsort(table.column("index").to_numpy(), kind="stable")
+        table = table.take(pa.array(order))
+        index, label, prediction = (
+            table.column(name).to_numpy().astype(np.int64) for name in ("index", "label", "prediction")
+        )
         names = np.array(metrics.test.label_names)
-        order = np.argsort(index, kind="stable")
-        fingerprint = _fingerprint(folder, metrics)
+        probabilities = table.column("probabilities").combine_chunks().flatten().to_numpy().reshape(len(index), -1)
         return ComparedRun(
-            name, stage, metrics, index[order], names[label][order], (label == prediction)[order], fingerprint
+            name=name,
+            folder=stage,
+            metrics=metrics,
+            index=index,
+            labels=names[label],
+            predictions=names[prediction],
+            confidence=probabilities[np.arange(len(index)), prediction],
+            correct=label == prediction,
+            files=table.column("file").to_pylist() if "file" in table.column_names else None,
+            fingerprint=_fingerprint(folder, metrics),
         )
     except (InputError, OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
         raise InputError(
@@ -169,7 +187,7 @@ def _difference(first: ComparedRun, second: ComparedRun) -> str | None:
             f"{len(first.index):,} and {len(second.index):,} images, {num_shared:,} of them in both "
             "(--max-eval-samples draws by --seed)"
         )
-    different = np.flatnonzero(_normalized(first.labels) != _normalized(second.labels))
+    different = np.flatnonzero(normalized(first.labels) != normalized(second.labels))
     if len(different):
         row = different[0]
         return (
@@ -186,7 +204,7 @@ def _different_datasets(first: str, second: str, fingerprints: Sequence[str | No
     return f"{named} have the same name, but names, sizes or times of the files, or the revision, differ"
 
 
-def _normalized(labels: np.ndarray) -> np.ndarray:
+def normalized(labels: np.ndarray) -> np.ndarray:
     """Return class names as they are matched to a model's: case, spaces and punctuation do not count."""
     names, indices = np.unique(labels, return_inverse=True)
     return np.array([plain(name) for name in names.tolist()])[indices]

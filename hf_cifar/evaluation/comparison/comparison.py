@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
 from typing import Any
 
 from hf_cifar.evaluation.comparison import wording
 from hf_cifar.evaluation.comparison.compared_run import ComparedRun
-from hf_cifar.evaluation.comparison.mcnemar import holm, mcnemar
-from hf_cifar.evaluation.comparison.rows import Measurement, ModelCost, PairRow, RunRow
+from hf_cifar.evaluation.comparison.pairs import image_pairs, seed_pairs
+from hf_cifar.evaluation.comparison.rows import Measurement, ModelCost, PairRow, RunRow, SeedPairRow
+from hf_cifar.evaluation.comparison.settings import settings_table, without_settings
+from hf_cifar.utils.table import Table
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Comparison:
         dataset: the images.
         runs: in the order that they were given in.
         pairs: every two of them.
+        seed_pairs: every two of those over several seeds.
+        settings: those in which the runs differ.
         measurement: how costs were measured.
         notes: what must be known to read the tables, a sentence or two each.
     """
@@ -41,6 +44,8 @@ class Comparison:
     dataset: ComparedData
     runs: list[RunRow]
     pairs: list[PairRow]
+    seed_pairs: list[SeedPairRow]
+    settings: Table
     measurement: Measurement
     notes: list[str]
 
@@ -61,7 +66,12 @@ class Comparison:
             "dataset": asdict(self.dataset),
             "best": self.best.name,
             "runs": [run.to_dict() for run in self.runs],
+            "verdict": wording.verdict(self),
             "pairs": [pair.to_dict() for pair in self.pairs],
+            "seed_pairs": [pair.to_dict() for pair in self.seed_pairs],
+            "settings": {
+                name: dict(zip(self.settings.columns[1:], values, strict=True)) for name, *values in self.settings.rows
+            },
             "measurement": asdict(self.measurement),
             "notes": self.notes,
         }
@@ -80,14 +90,14 @@ def build_comparison(
     rows = [RunRow.of(run, cost) for run, cost in zip(runs, costs, strict=True)]
     data = ComparedData(runs[0].metrics.dataset.id, runs[0].metrics.split, len(runs[0].index))
     robustness = {run.name: run.metrics.robustness for run in runs if run.metrics.robustness is not None}
-    return Comparison(data, rows, _pairs(runs), measurement, wording.notes(rows, measurement, robustness))
-
-
-def _pairs(runs: Sequence[ComparedRun]) -> list[PairRow]:
-    pairs = list(combinations(runs, 2))
-    tests = [mcnemar(first.correct, second.correct) for first, second in pairs]
-    adjusted = holm([test.p_value for test in tests])
-    return [
-        PairRow(first.name, second.name, test, p_value)
-        for (first, second), test, p_value in zip(pairs, tests, adjusted, strict=True)
-    ]
+    lines = wording.notes(rows, measurement, robustness)
+    unknown = without_settings(runs)
+    return Comparison(
+        dataset=data,
+        runs=rows,
+        pairs=image_pairs(runs),
+        seed_pairs=seed_pairs(rows),
+        settings=settings_table(runs),
+        measurement=measurement,
+        notes=[*lines, *([unknown] if unknown else [])],
+    )

@@ -70,6 +70,8 @@ def cost_figure(path: Path, runs: Sequence[RunRow], title: str, device: str) -> 
                 _draw_point(axis, point, panel)
             bounds = [bound for point in points for bound in (panel.value(point.cost), *panel.interval(point.cost))]
             _set_cost_axis(axis, bounds, panel.label)
+        low, high = axes[0].get_ylim()
+        axes[0].set_ylim(max(low, 0), min(high, 100))
         axes[0].set_ylabel("accuracy (%)")
         axes[0].yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
         _label_points(axes[1], points, LABEL_HEIGHT / (height - HEADER - 0.8))

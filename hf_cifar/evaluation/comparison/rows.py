@@ -5,6 +5,7 @@ from typing import Any
 
 from hf_cifar.evaluation.comparison.compared_run import ComparedRun
 from hf_cifar.evaluation.comparison.mcnemar import PairedTest
+from hf_cifar.run.seed_summary import SeedSummary
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ class RunRow:
         name: that tells it from the others.
         folder: of its stage.
         stage, model, base_model, seed: of its metrics.
-        accuracy, accuracy_ci95, f1_macro, f1_macro_present, top5_accuracy, nll, ece, ece_calibrated: of the test
-            images.
+        seeds: what several seeds came to, of which this model was kept; None for a single run.
+        accuracy, accuracy_ci95, balanced_accuracy, f1_macro, f1_macro_present, top5_accuracy, nll, ece,
+            ece_calibrated: of the test images.
         num_examples: the number of these.
         mean_corruption_accuracy: where it was measured.
         parameters: of the model.
@@ -72,6 +74,7 @@ class RunRow:
     seed: int
     accuracy: float
     accuracy_ci95: tuple[float, float]
+    balanced_accuracy: float
     f1_macro: float
     f1_macro_present: float
     top5_accuracy: float
@@ -84,6 +87,7 @@ class RunRow:
     peak_memory_mb: float | None
     training_seconds: float | None
     num_examples: int
+    seeds: SeedSummary | None = None
 
     @property
     def has_two_macro_f1(self) -> bool:
@@ -105,6 +109,7 @@ class RunRow:
             seed=metrics.seed,
             accuracy=test.accuracy,
             accuracy_ci95=test.accuracy_ci95,
+            balanced_accuracy=test.balanced_accuracy,
             f1_macro=test.f1_macro,
             f1_macro_present=test.f1_macro_present,
             top5_accuracy=test.top5_accuracy,
@@ -117,12 +122,14 @@ class RunRow:
             peak_memory_mb=train.peak_memory_mb if train else None,
             training_seconds=train.seconds if train else None,
             num_examples=test.num_examples,
+            seeds=metrics.seeds,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, with those of the cost beside the others."""
         values = asdict(self)
         values.pop("num_examples")
+        values["seeds"] = self.seeds.to_dict() if self.seeds else None
         names = ("gflops", "image_size", "images_per_second", "latency_ms", "latency_ms_quartiles")
         cost = values.pop("cost") or dict.fromkeys(names)
         return _plain({**values, **{name: cost[name] for name in names}})
@@ -136,17 +143,51 @@ class PairRow:
         first, second: names of the runs.
         test: McNemar's test of the two.
         p_value_holm: its p value, adjusted for all pairs of the comparison.
+        interval: of the difference, at the level of Holm's procedure: without 0 where the adjusted p is below 0.05.
+        level: of the interval; 0.95 where there are no other pairs.
     """
 
     first: str
     second: str
     test: PairedTest
     p_value_holm: float
+    interval: tuple[float, float]
+    level: float
+
+    @property
+    def difference(self) -> float:
+        """Return the accuracy of the first minus that of the second."""
+        return self.test.difference
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, with those of the test beside the others."""
         test = asdict(self.test)
-        return _plain({"first": self.first, "second": self.second, **test, "p_value_holm": self.p_value_holm})
+        holm = {"p_value_holm": self.p_value_holm, "difference_ci_holm": self.interval, "level_holm": self.level}
+        return _plain({"first": self.first, "second": self.second, **test, **holm})
+
+
+@dataclass(frozen=True)
+class SeedPairRow:
+    """Two runs over several seeds each, and whether their means differ significantly.
+
+    Attributes:
+        first, second: names of the runs.
+        difference: mean test accuracy of the first minus that of the second.
+        p_value_holm: of Welch's t test, adjusted for all such pairs; None where no seed of either differs.
+        interval: of the difference, of the same test, without 0 where the adjusted p is below 0.05.
+        level: of the interval.
+    """
+
+    first: str
+    second: str
+    difference: float
+    p_value_holm: float | None
+    interval: tuple[float, float] | None
+    level: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return _plain(asdict(self))
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

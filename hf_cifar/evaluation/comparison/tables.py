@@ -2,8 +2,19 @@
 
 from collections.abc import Callable, Sequence
 
-from hf_cifar.evaluation.comparison.rows import ModelCost, PairRow, RunRow
-from hf_cifar.utils.formatting import MISSING, duration, error, interval, percent, points, probability
+from hf_cifar.evaluation.comparison.rows import ModelCost, PairRow, RunRow, SeedPairRow
+from hf_cifar.run.seed_summary import SeedSummary
+from hf_cifar.utils.formatting import (
+    MISSING,
+    duration,
+    error,
+    interval,
+    number,
+    percent,
+    points,
+    probability,
+    signed_interval,
+)
 from hf_cifar.utils.table import Table
 
 # Heading, cell of a run, and whether the column stays where no run can fill it.
@@ -15,6 +26,7 @@ def quality_table(runs: Sequence[RunRow]) -> Table:
     has_two_macro_f1 = any(run.has_two_macro_f1 for run in runs)
     columns: list[_Column] = [
         ("accuracy (95% interval)", _accuracy, True),
+        ("balanced accuracy", lambda run: percent(run.balanced_accuracy, run.num_examples), True),
         ("macro F1", lambda run: percent(run.f1_macro), True),
         (
             "macro F1, classes with images",
@@ -43,15 +55,58 @@ def cost_table(runs: Sequence[RunRow], batch_size: int) -> Table:
     return _table("Cost", columns, runs)
 
 
+def seeds_table(runs: Sequence[RunRow]) -> Table | None:
+    """Return what runs over several seeds came to, in test accuracy; None where there is no such run."""
+    rows = [_seeds(run, run.seeds) for run in runs if run.seeds is not None]
+    columns = [
+        "run",
+        "seeds",
+        "mean accuracy (95% interval)",
+        "standard deviation",
+        "mean balanced accuracy",
+        "kept seed",
+    ]
+    return Table(columns, rows, title="Over seeds") if rows else None
+
+
+def _seeds(run: RunRow, seeds: SeedSummary) -> list[str]:
+    spread, balanced = seeds.spread["accuracy"], seeds.spread["balanced_accuracy"]
+    kept = f"average of {len(seeds.soup.seeds)}" if seeds.soup and seeds.keeps_soup else str(seeds.kept)
+    mean = f"{percent(spread.mean)} ({interval(spread.ci95)})"
+    return [run.name, number(len(seeds.rows)), mean, points(spread.std, up=True), percent(balanced.mean), kept]
+
+
 def pair_table(pairs: Sequence[PairRow]) -> Table:
-    """Return every two runs, and whether they differ significantly."""
-    columns = ["first", "second", "only first correct", "only second correct", "difference (95% interval)", "p"]
+    """Return every two runs, and whether they differ significantly; p and interval are of the same test."""
+    columns = ["first", "second", "only first correct", "only second correct", *_of_test(len(pairs))]
     rows = []
     for pair in pairs:
         counts = [f"{pair.test.only_first_right:,}", f"{pair.test.only_second_right:,}"]
-        p_values = [pair.test.p_value, pair.p_value_holm][: 2 if len(pairs) > 1 else 1]
-        rows.append([pair.first, pair.second, *counts, _difference(pair), *map(probability, p_values)])
-    return Table([*columns, "p (Holm)"] if len(pairs) > 1 else columns, rows, 2, "McNemar's test")
+        rows.append([pair.first, pair.second, *counts, _difference(pair), probability(pair.p_value_holm)])
+    return Table(columns, rows, 2, "McNemar's test")
+
+
+def seed_pair_table(pairs: Sequence[SeedPairRow]) -> Table | None:
+    """Return every two runs over several seeds, and whether their means differ; None where there are none."""
+    rows = [
+        [
+            pair.first,
+            pair.second,
+            _difference(pair),
+            MISSING if pair.p_value_holm is None else probability(pair.p_value_holm),
+        ]
+        for pair in pairs
+    ]
+    return (
+        Table(["first", "second", *_of_test(len(pairs))], rows, 2, "Means over seeds: Welch's t test") if rows else None
+    )
+
+
+def _of_test(num_pairs: int) -> list[str]:
+    """Return the headings of difference and p; adjusted where there are several pairs."""
+    if num_pairs > 1:
+        return ["difference (interval, adjusted)", "p (Holm)"]
+    return ["difference (95% interval)", "p"]
 
 
 def _table(title: str, columns: Sequence[_Column], runs: Sequence[RunRow]) -> Table:
@@ -79,11 +134,9 @@ def _count(value: int | None) -> str:
     return f"{value / 1e6:.3g} M" if value >= 1e6 else f"{value:,}"
 
 
-def _difference(pair: PairRow) -> str:
+def _difference(pair: PairRow | SeedPairRow) -> str:
     """Return a signed difference with its interval; the interval is rounded outwards."""
-    low, high = pair.test.difference_ci95
-    return f"{100 * pair.test.difference:+.2f} ({_signed(points(low))} to {_signed(points(high, up=True))})"
-
-
-def _signed(text: str) -> str:
-    return text if text.startswith("-") else f"+{text}"
+    if pair.interval is None:
+        return f"{100 * pair.difference:+.2f}"
+    low, high = signed_interval(pair.interval)
+    return f"{100 * pair.difference:+.2f} ({low} to {high})"

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hf_cifar.evaluation.comparison.rows import Measurement, RunRow
+from hf_cifar.evaluation.comparison.mcnemar import SIGNIFICANCE_LEVEL
+from hf_cifar.evaluation.comparison.rows import Measurement, PairRow, RunRow, SeedPairRow
+from hf_cifar.evaluation.intervals import CONFIDENCE_LEVEL
 from hf_cifar.run.stage_metrics import Robustness
-from hf_cifar.utils.formatting import listed, percent, probability
+from hf_cifar.utils.formatting import listed, percent, probability, signed_interval
 
 if TYPE_CHECKING:
     from hf_cifar.evaluation.comparison.comparison import Comparison
-
-SIGNIFICANCE_LEVEL = 0.05
 
 
 def title(comparison: "Comparison") -> str:
@@ -20,23 +20,61 @@ def title(comparison: "Comparison") -> str:
 
 
 def verdict(comparison: "Comparison") -> str:
-    """Return which run is best, and over which others its lead is not significant."""
-    best = comparison.best
-    insignificant = []
-    for pair in comparison.pairs:
-        if best.name in (pair.first, pair.second) and pair.p_value_holm >= SIGNIFICANCE_LEVEL:
-            other = pair.second if pair.first == best.name else pair.first
-            insignificant.append(f"{other} (p = {probability(pair.p_value_holm)})")
-    accuracy = percent(best.accuracy, comparison.dataset.num_test)
-    if insignificant:
-        return (
-            f"{best.name} has the highest accuracy, {accuracy}; its lead over {listed(insignificant)} is not "
-            "statistically significant."
-        )
-    return (
-        f"{best.name} has the highest accuracy, {accuracy}; its lead over every other run is statistically significant "
-        f"(p < {SIGNIFICANCE_LEVEL}, McNemar's exact test)."
-    )
+    """Return which run is best, over which others by how much and how surely, and whose lead may be luck."""
+    best, count = comparison.best, comparison.dataset.num_test
+    leads = [_lead_of(best.name, pair) for pair in comparison.pairs if best.name in (pair.first, pair.second)]
+    sure = [(other, lead) for other, lead, is_sure in leads if is_sure]
+    unsure = [(other, lead) for other, lead, is_sure in leads if not is_sure]
+    accuracy = percent(best.accuracy, count)
+    if len(comparison.runs) > 2:
+        words = []
+        if sure:
+            words.append("it is better than " + listed([f"{name} ({lead})" for name, lead in sure]))
+        if unsure:
+            words.append("its lead over " + listed([f"{name} ({lead})" for name, lead in unsure]) + " can be luck")
+        return f"{best.name} has the highest accuracy, {accuracy} on {count:,} images; {'; '.join(words)}."
+    other, lead = (sure or unsure)[0]
+    second = next(run for run in comparison.runs if run.name == other)
+    both = f"{accuracy} against {percent(second.accuracy, count)} on {count:,} images"
+    if sure:
+        return f"{best.name} is better than {other}: {both}, {lead}."
+    if second.accuracy == best.accuracy:
+        return f"{best.name} and {other} are right equally often, {both}; where they differ can be luck ({lead})."
+    return f"The difference can be luck: {best.name} and {other} reach {both}, {lead}."
+
+
+def _lead_of(name: str, pair: PairRow | SeedPairRow) -> tuple[str, str, bool]:
+    """Return whom a run leads, by how much in words, and whether that is sure; it may stand second in the pair."""
+    sign, other = (1, pair.second) if pair.first == name else (-1, pair.first)
+    words = [f"{100 * sign * pair.difference:+.2f} points"]
+    if pair.interval is not None and pair.p_value_holm is not None:
+        low, high = signed_interval(sorted(sign * bound for bound in pair.interval))
+        p_value = probability(pair.p_value_holm)
+        kind = "95% interval" if abs(pair.level - CONFIDENCE_LEVEL) < 1e-9 else "interval"
+        words += [f"{kind} {low} to {high}", f"p {p_value}" if p_value.startswith("<") else f"p = {p_value}"]
+    return other, ", ".join(words), pair.p_value_holm is not None and pair.p_value_holm < SIGNIFICANCE_LEVEL
+
+
+def seeds_verdict(comparison: "Comparison") -> str | None:
+    """Return whether means over seeds differ, which says something of the training; None where no run has seeds."""
+    if all(run.seeds is None for run in comparison.runs):
+        return None
+    sentences = [_of_seeds(pair) for pair in comparison.seed_pairs]
+    single = [run.name for run in comparison.runs if run.seeds is None]
+    if single:
+        are, their = ("is a single seed", "its") if len(single) == 1 else ("are single seeds", "their")
+        sentences.append(f"{listed(single)} {are}: how much of {their} accuracy is luck of the seed is not known.")
+    return " ".join(sentences)
+
+
+def _of_seeds(pair: SeedPairRow) -> str:
+    if pair.interval is None:
+        return f"No seed of {pair.first} or {pair.second} differs from another: there is no spread to judge by."
+    best = pair.first if pair.difference >= 0 else pair.second
+    other, lead, is_sure = _lead_of(best, pair)
+    if is_sure:
+        return f"Over seeds, training as {best} is better than as {other}: mean accuracy {lead}."
+    return f"Over seeds, the difference between training as {best} and as {other} can be luck: mean accuracy {lead}."
 
 
 def notes(rows: Sequence[RunRow], measurement: Measurement, robustness: Mapping[str, Robustness]) -> list[str]:
@@ -76,13 +114,24 @@ def _describe_measurement(measurement: Measurement) -> str:
     )
 
 
-def describe_test(num_pairs: int) -> str:
+def describe_test(num_pairs: int, has_seeds: bool = False) -> str:
     """Return how the pairs were tested."""
     text = (
         "McNemar's exact test on the images that exactly one of two runs classifies correctly. Difference in accuracy, "
-        "first minus second, in percentage points with a paired 95% interval (Agresti and Min, 2005)."
+        "first minus second, in percentage points, with the paired interval of the same test (Fay and Lumbard, 2021): "
+        "it leaves out 0 where p is below 0.05, and only there."
     )
-    return text + (" p (Holm) is adjusted for all pairs." if num_pairs > 1 else "")
+    if num_pairs > 1:
+        text += (
+            " p (Holm) is adjusted for all pairs, and each interval has the level at which Holm's procedure tests its "
+            "pair, 95% or more."
+        )
+    if has_seeds:
+        text += (
+            " The test on the images is of the models that were kept, on images like these; Welch's t test over seeds "
+            "is of the way of training, on these images. Neither says what the other does."
+        )
+    return text
 
 
 def describe_cost_figure(comparison: "Comparison") -> str:

@@ -50,11 +50,13 @@ def augmentation_figure(path: Path, images: "ImageDataset", label_names: Sequenc
 
 
 def sample_rows(images: "ImageDataset") -> list[AugmentedRow]:
-    """Return the first images without augmentation, then in each of the first epochs.
+    """Return the first images without augmentation, then in each of the first epochs, where these differ.
 
     Args:
         images: training images with their augmentation; it is left in epoch 0.
     """
+    import torch
+
     from hf_cifar.data.loader import ImageDataset
     from hf_cifar.data.transforms import Transform
 
@@ -68,6 +70,8 @@ def sample_rows(images: "ImageDataset") -> list[AugmentedRow]:
         augmented.set_epoch(epoch)
         batches.append((f"epoch {epoch + 1}", augmented.__getitems__(in_front + positions)))
     augmented.set_epoch(0)
+    if all(torch.equal(batch["pixel_values"], batches[0][1]["pixel_values"]) for _, batch in batches):
+        batches = batches[:1]  # nothing is augmented
     return [
         AugmentedRow(
             name,

@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image
 
 from hf_cifar.data.images import LabeledImages
+from hf_cifar.evaluation.cells import pictured
+from hf_cifar.evaluation.embedded import SIDE
 from hf_cifar.evaluation.figures.image_grid import TINY
 from hf_cifar.evaluation.figures.registry import FIGURES, MAX_IMAGES, THUMBNAILS, FigureData
 from hf_cifar.evaluation.history import read_history
@@ -16,13 +18,12 @@ from hf_cifar.run.stage_folder import StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.utils.files import folder_aside
 
-THUMBNAIL_SIDE = 160  # pixels, the longer side
-
 
 def save_figures(folder: StageFolder, metrics: StageMetrics, images: LabeledImages) -> dict[str, Path]:
     """Draw every figure for which the stage has data into its `figures` folder, and remove outdated ones.
 
-    Thumbnails of the worst mistakes and of suspected label errors go to `figures/images`, for the report.
+    Thumbnails of the worst mistakes, of some of each cell and of suspected label errors go to `figures/images`, for
+    the report.
 
     Args:
         folder: of the stage, with `mistakes.csv`, `label_errors.csv` and `history.csv` where there are any.
@@ -35,9 +36,10 @@ def save_figures(folder: StageFolder, metrics: StageMetrics, images: LabeledImag
     Raises:
         CorruptImageError: an image cannot be read any more.
     """
-    mistakes = read_image_table(folder.mistakes, MAX_IMAGES)
+    wrong = read_image_table(folder.mistakes)
+    mistakes = wrong[:MAX_IMAGES]
     label_errors = read_image_table(folder.label_errors, MAX_IMAGES)
-    indices = [row.index for row in (*mistakes, *label_errors)]
+    indices = [row.index for row in (*mistakes, *label_errors, *pictured(wrong))]
     thumbnails = _save_thumbnails(folder.figures / THUMBNAILS, images, indices)
     data = FigureData(metrics, read_history(folder.history), mistakes, label_errors, thumbnails)
     paths = {}
@@ -60,7 +62,7 @@ def _save_thumbnails(path: Path, images: LabeledImages, indices: Sequence[int]) 
             (image,) = replace(images, index=np.array([index])).decode([0])
             is_tiny = max(image.size) <= TINY
             if not is_tiny:
-                image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+                image.thumbnail((SIDE, SIDE))
             thumbnails[index] = image
             # Tiny images are enlarged pixel by pixel; for photographs JPEG takes a fifth of the space.
             image.save(folder / f"{index}.{'png' if is_tiny else 'jpg'}", quality=85)

@@ -156,8 +156,12 @@ def _draw_panel(axis: Any, panel: Panel, height: float) -> None:
             linewidth=width,
             marker="o" if has_markers else None,
             markersize=width + 1.3,
+            clip_on=not panel.is_fraction,
         )
     axis.margins(y=0.12)
+    if panel.is_fraction:  # what is at 100% lies on the edge, and nothing is above it
+        low, high = axis.get_ylim()
+        axis.set_ylim(max(low, 0.0), min(high, 1.0))
     if panel.log:
         axis.set_yscale("log")
         # Schedules end near zero: four powers of ten are enough.

@@ -50,7 +50,7 @@ def per_class_figure(path: Path, split: SplitMetrics) -> None:
         diamonds = _draw_bars(axis, [metrics for _, metrics in shown])
         axis.set_yticks(range(len(shown)), names)
         axis.set_ylim(len(shown) - 0.4, -0.6)
-        percent_ticks(axis, "x", 1.02)
+        percent_ticks(axis, "x")
         axis.grid(False, axis="y")
         axis.tick_params(axis="y", length=0)
         figure.legend(
@@ -71,8 +71,16 @@ def _draw_bars(axis: Any, classes: list[ClassMetrics]) -> Any:
     precision = np.array([metrics.precision for metrics in classes])
     present = np.array([metrics.num_examples > 0 for metrics in classes])
     axis.barh(rows[present], recall[present], 0.62, color=PALE, edgecolor=BLUE, linewidth=0.7)
-    axis.hlines(rows[present], *intervals[present].T, color=INK, linewidth=1.2)
-    style = {"s": 20, "marker": "D", "color": ORANGE, "edgecolors": INK, "linewidths": 0.7, "zorder": 3}
+    axis.hlines(rows[present], *intervals[present].T, color=INK, linewidth=1.2, clip_on=False)
+    style = {
+        "s": 20,
+        "marker": "D",
+        "color": ORANGE,
+        "edgecolors": INK,
+        "linewidths": 0.7,
+        "zorder": 3,
+        "clip_on": False,
+    }
     for row in rows[~present]:
         axis.text(0.01, row, "no images", fontsize=SMALL, color=MUTED, va="center")
     return axis.scatter(precision[present], rows[present], **style)

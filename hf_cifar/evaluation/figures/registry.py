@@ -18,6 +18,7 @@ from hf_cifar.evaluation.figures.robustness import describe_robustness, robustne
 from hf_cifar.evaluation.history import History
 from hf_cifar.evaluation.image_table import ImageRow
 from hf_cifar.run.stage_metrics import StageMetrics
+from hf_cifar.run.train_summary import Augmentation
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -113,6 +114,8 @@ def _describe_curves(metrics: StageMetrics, history: History) -> str | None:
 def _describe_augmentation(metrics: StageMetrics, history: History) -> str | None:
     if metrics.train is None:
         return None
+    if metrics.train.augmentation == Augmentation():
+        return "Training images as the network sees them; they are not augmented."
     return f"Training images, unaugmented and as the network sees them in each of the first {EPOCHS_SHOWN} epochs."
 
 

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
 
 Bins = list[ReliabilityBin]
+SPARSE = 10  # images, below which the accuracy of a bin is mostly chance
 
 
 def reliability_figure(path: Path, split: SplitMetrics) -> bool:
     """Draw accuracy against confidence, before and after temperature scaling, and the distribution of confidence.
+
+    Neighbouring bins with few images are drawn as one; the calibration error is that of the bins as they are.
 
     Args:
         path: of the PNG.
@@ -53,7 +56,7 @@ def reliability_figure(path: Path, split: SplitMetrics) -> bool:
 
 def _draw_accuracy(axis: Any, bins: Bins, calibrated: Bins | None, temperature: float | None) -> "dict[str, Artist]":
     """Draw the upper panel, and return the entries of the legend."""
-    filled = [entry for entry in bins if entry.count]
+    filled = merged_bins(bins)
     left = np.array([entry.low for entry in filled])
     width = np.array([entry.high - entry.low for entry in filled])
     accuracy = np.array([entry.accuracy for entry in filled])
@@ -64,15 +67,41 @@ def _draw_accuracy(axis: Any, bins: Bins, calibrated: Bins | None, temperature: 
     (diagonal,) = axis.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
     legend = {"uncalibrated": bars[0], "gap to confidence": gaps[0], "perfect calibration": diagonal}
     if calibrated is not None:
-        points = [(entry.confidence, entry.accuracy) for entry in calibrated if entry.count]
-        style = {"marker": "s", "markersize": 4, "markeredgecolor": INK, "markeredgewidth": 0.6}
-        (line,) = axis.plot(*zip(*points, strict=True), color=ORANGE, **style)
-        legend[f"temperature {temperature:.3f}"] = line
+        points = [(entry.confidence, entry.accuracy) for entry in merged_bins(calibrated)]
+        style = {"marker": "s", "s": 20, "edgecolors": INK, "linewidths": 0.6, "zorder": 3, "clip_on": False}
+        # Not joined: between two bins there is nothing that was measured.
+        legend[f"temperature {temperature:.3f}"] = axis.scatter(*zip(*points, strict=True), color=ORANGE, **style)
     percent_ticks(axis, "x")
     percent_ticks(axis, "y")
     axis.tick_params(axis="x", labelbottom=False)
     axis.set_ylabel("accuracy", labelpad=2)
     return legend
+
+
+def merged_bins(bins: Bins) -> Bins:
+    """Return the bins with images, those with fewer than `SPARSE` merged with the ones above them.
+
+    What is left over at the top is merged with the bin below it. Confidence and accuracy are means over the images.
+    """
+    merged: Bins = []
+    group: Bins = []
+    for entry in bins:
+        group += [entry] if entry.count else []
+        if sum(item.count for item in group) >= SPARSE:
+            merged.append(_as_one(group))
+            group = []
+    if group:
+        merged = [*merged[:-1], _as_one([*merged[-1:], *group])]
+    return merged
+
+
+def _as_one(bins: Bins) -> ReliabilityBin:
+    count = sum(entry.count for entry in bins)
+    confidence, accuracy = (
+        sum(entry.count * float(getattr(entry, name) or 0) for entry in bins) / count
+        for name in ("confidence", "accuracy")
+    )
+    return ReliabilityBin(bins[0].low, bins[-1].high, count, confidence, accuracy)
 
 
 def _draw_distribution(axis: Any, bins: Bins, calibrated: Bins | None) -> None:
@@ -84,7 +113,7 @@ def _draw_distribution(axis: Any, bins: Bins, calibrated: Bins | None) -> None:
         edges = [entry.low for entry in entries] + [entries[-1].high]
         axis.stairs(counts / counts.sum(), edges, linewidth=1.2, **style)
     percent_ticks(axis, "x")
-    axis.set_ylim(0, None)
+    axis.set_ylim(0, min(1.0, axis.get_ylim()[1]))
     top = axis.get_ylim()[1]
     axis.set_yticks([0, top], ["0", f"{top:.0%}"])
     axis.set_xlabel("confidence (probability of the prediction)")

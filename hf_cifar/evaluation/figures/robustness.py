@@ -1,6 +1,7 @@
 """Accuracy on corrupted images."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,8 @@ def robustness_figure(path: Path, robustness: Robustness) -> None:
         shades = colormaps["Blues"](np.linspace(0.1, 0.9, num_severities))
         for severity in range(num_severities):
             points = accuracies[:, severity]
-            axis.scatter(points, rows, s=30, color=shades[severity], edgecolors=INK, linewidths=0.6, zorder=3)
+            style: dict[str, Any] = {"s": 30, "edgecolors": INK, "linewidths": 0.6, "zorder": 3, "clip_on": False}
+            axis.scatter(points, rows, color=shades[severity], **style)
         axis.set_yticks(rows, names)
         axis.set_ylim(len(names) - 0.4, -0.6)
         percent_ticks(axis, "x")

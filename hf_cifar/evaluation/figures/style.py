@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import east_asian_width
 
+from hf_cifar.evaluation.figures.fonts import DEFAULT, drawable, families, warn_of_missing
 from hf_cifar.utils.files import write_aside
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def png_figure(path: Path, width: float, height: float, title: str, subtitle: st
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     # The settings are global to the process: change them only while drawing, one thread at a time.
     with _LOCK, matplotlib.rc_context(_settings()):
@@ -50,8 +53,15 @@ def png_figure(path: Path, width: float, height: float, title: str, subtitle: st
         figure.text(0.08 / width, 1 - 0.06 / height, escape_text(title), size=10, weight="bold", va="top")
         figure.text(0.08 / width, 1 - 0.27 / height, escape_text(subtitle), size=SMALL, color=MUTED, va="top")
         yield figure
+        if families() != [DEFAULT]:  # names have characters that only another font has
+            matplotlib.rcParams["font.family"] = families()
+            for text in figure.findobj(Text):
+                # Few fonts have a bold cut, and matplotlib logs that of each, needed or not.
+                if text.get_fontweight() != "bold" or not text.get_text().isascii():
+                    text.set_fontfamily(families())
         metadata: dict[str, Any] = {"Software": None}
         write_aside(path, lambda aside: figure.savefig(aside, format="png", metadata=metadata))
+        warn_of_missing()
 
 
 def add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
@@ -82,21 +92,20 @@ def shorten(text: str, limit: int = 16) -> str:
 
 
 def escape_text(text: str) -> str:
-    """Return text that is drawn literally: no math between dollars, a box for a character that the font lacks."""
-    known = _characters()
-    return "".join(character if ord(character) in known else "□" for character in text).replace("$", r"\$")
+    """Return text that is drawn literally: no math between dollars, a box for a character that no font has."""
+    return drawable(text).replace("$", r"\$")
 
 
 def text_width(labels: list[str], size: float = SMALL) -> float:
     """Return an upper bound of the width of the longest label in inches, at a font size in points."""
-    return max((len(label.replace(r"\$", "$")) for label in labels), default=0) * size * 0.6 / 72
+    return max((_columns(label.replace(r"\$", "$")) for label in labels), default=0) * size * 0.6 / 72
 
 
-@functools.cache
-def _characters() -> frozenset[int]:
-    from matplotlib.font_manager import findfont, get_font
-
-    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
+def _columns(text: str) -> float:
+    """Return the length of a text in Latin letters; those of other scripts are wider."""
+    return sum(
+        1.7 if east_asian_width(character) in "WF" else 1.0 if character < "\u0370" else 1.25 for character in text
+    )
 
 
 @functools.cache
@@ -105,7 +114,7 @@ def _settings() -> Any:
     import matplotlib
 
     own = {
-        "font.family": ["DejaVu Sans"],
+        "font.family": [DEFAULT],
         "font.size": 8.5,
         "text.color": INK,
         "axes.edgecolor": MUTED,

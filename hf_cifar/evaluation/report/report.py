@@ -1,30 +1,32 @@
 """Write the HTML report: one page with everything about a stage."""
 
-import functools
+import json
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hf_cifar.evaluation import wording
+from hf_cifar.evaluation.embedded import EmbeddedImage
 from hf_cifar.evaluation.figures.registry import FIGURES, MAX_IMAGES, THUMBNAILS, Section
 from hf_cifar.evaluation.formats.table import describe_measuring, describe_operators, faults, format_table
 from hf_cifar.evaluation.history import History, read_history
 from hf_cifar.evaluation.image_table import ImageRow, read_image_table
 from hf_cifar.evaluation.report import tables
+from hf_cifar.evaluation.report.baselines import baseline_table
+from hf_cifar.evaluation.report.confusion import cell_images, matrix_of, pair_rows
 from hf_cifar.evaluation.seeds import describe_seeds, seed_table
 from hf_cifar.run.stage_folder import RUN_FILE, StageFolder
 from hf_cifar.run.stage_metrics import StageMetrics
 from hf_cifar.run.verdicts import findings
 from hf_cifar.utils.files import write_text
-from hf_cifar.utils.formatting import MIME_TYPES, data_uri, percent
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from hf_cifar.utils.formatting import MIME_TYPES, data_uri
+from hf_cifar.utils.page.page import page_template
 
 # Their images are shown one by one instead.
 AS_THUMBNAILS = (Section.MISTAKES, Section.LABEL_ERRORS)
 MAX_UNFOLDED = 30  # classes; a longer table is folded
+TEMPLATE = Path(__file__).with_name("report.html")
 
 
 @dataclass(frozen=True)
@@ -34,24 +36,6 @@ class EmbeddedFigure:
     name: str
     source: str
     alternative: str
-
-
-@dataclass(frozen=True)
-class EmbeddedImage:
-    """A thumbnail as a data URI, with its prediction.
-
-    Attributes:
-        row: label and prediction.
-        source: the data URI.
-        probability, label_probability: in percent.
-        is_tiny: whether it is to be enlarged pixel by pixel.
-    """
-
-    row: ImageRow
-    source: str
-    probability: str
-    label_probability: str
-    is_tiny: bool
 
 
 def write_report(folder: StageFolder, metrics: StageMetrics | None = None) -> Path:
@@ -73,7 +57,7 @@ def write_report(folder: StageFolder, metrics: StageMetrics | None = None) -> Pa
         folder.path.resolve().parent.name,
         metrics,
         history=read_history(folder.history),
-        mistakes=read_image_table(folder.mistakes, MAX_IMAGES),
+        mistakes=read_image_table(folder.mistakes),
         label_errors=read_image_table(folder.label_errors, MAX_IMAGES),
         figures={name: data_uri(path) for name, path in paths.items() if path.is_file()},
         thumbnails={
@@ -98,27 +82,33 @@ def render(
     thumbnails: Mapping[int, str] | None = None,
     repeatable: bool = False,
 ) -> str:
-    """Return the page as HTML that opens offline, loads nothing and runs no script.
+    """Return the page as HTML that opens offline, loads nothing and runs no script but its own.
 
     Args:
         run: the name of the run.
         metrics: of the stage.
         history: rows of `history.csv`.
-        mistakes, label_errors: rows that are shown.
+        mistakes: all misclassified images, the worst first.
+        label_errors: rows that are shown.
         figures: PNGs as data URIs, by their names in the registry.
         thumbnails: images as data URIs, by row of the split; a row without one is left out.
         repeatable: whether the folder of the run holds the `run.yaml` that repeats it.
     """
     test, thumbnails = metrics.test, thumbnails or {}
-    worst, suspected = (_with_images(rows, thumbnails) for rows in (mistakes, label_errors))
-    robustness = metrics.robustness
-    return _template().render(
+    worst, suspected = (_with_images(rows, thumbnails) for rows in (mistakes[:MAX_IMAGES], label_errors))
+    robustness, cells = metrics.robustness, cell_images(test, mistakes, thumbnails)
+    matrix = matrix_of(test, cells)
+    return page_template(TEMPLATE).render(
         run=run,
         metrics=metrics,
         sections=_sections(metrics, bool(worst), bool(suspected)),
         max_unfolded=MAX_UNFOLDED,
         figures=_embedded_figures(metrics, history, figures or {}),
+        matrix=matrix,
+        matrix_figure=matrix is None or matrix.is_part,
+        cells=cells,
         headline=tables.headline(metrics),
+        baselines=baseline_table(metrics),
         setup=tables.setup_rows(metrics),
         splits=tables.split_table(metrics),
         findings=[finding.text for finding in findings(metrics)],
@@ -130,17 +120,20 @@ def render(
             *wording.describe_prediction_sets(metrics),
             *_of_export(metrics),
         ],
-        classes=tables.class_rows(test),
-        pairs=tables.pair_rows(test),
+        classes=[astuple(row) for row in tables.class_rows(test)],
+        pairs=pair_rows(test, cells),
         mistakes=worst,
         label_errors=suspected,
         robustness=tables.corruption_table(robustness) if robustness else None,
         formats=format_table(metrics.formats) if metrics.formats else None,
         formats_text=_formats_text(metrics),
-        ood=tables.ood_rows(metrics.ood) if metrics.ood else None,
+        ood=[(name, *values) for name, values in tables.ood_rows(metrics.ood)] if metrics.ood else None,
         ood_text=wording.describe_ood(metrics.ood, metrics.split) if metrics.ood else [],
         robustness_text=wording.describe_corruptions(robustness) if robustness else "",
         training=tables.training_rows(metrics),
+        cost=tables.cost_rows(metrics),
+        model_in_python=json.dumps(metrics.model_dir or "./model", ensure_ascii=False),
+        model_in_shell=shlex.quote(metrics.model_dir or "./model"),
         versions=list(metrics.versions.items()),
         repeatable=repeatable,
     )
@@ -160,17 +153,7 @@ def _embedded_figures(
 
 def _with_images(rows: Sequence[ImageRow], thumbnails: Mapping[int, str]) -> list[EmbeddedImage]:
     """Return the rows that there is a thumbnail of."""
-    return [
-        EmbeddedImage(
-            row=row,
-            source=thumbnails[row.index],
-            probability=percent(row.prediction_probability, decimals=1),
-            label_probability=percent(row.label_probability, decimals=1),
-            is_tiny=thumbnails[row.index].startswith("data:image/png"),
-        )
-        for row in rows
-        if row.index in thumbnails
-    ]
+    return [EmbeddedImage.of_mistake(row, thumbnails[row.index]) for row in rows if row.index in thumbnails]
 
 
 def _of_export(metrics: StageMetrics) -> list[str]:
@@ -191,30 +174,17 @@ def _formats_text(metrics: StageMetrics) -> list[str]:
 def _sections(metrics: StageMetrics, has_mistakes: bool, has_label_errors: bool) -> list[tuple[str, str]]:
     """Return anchor and title of each section of the page."""
     shown = {
-        ("setup", "Setup and metrics"): True,
-        (Section.CALIBRATION.value, "Calibration"): True,
-        (Section.CLASSES.value, "Classes"): True,
-        (Section.CONFUSIONS.value, "Confusions"): True,
+        ("result", "Result"): True,
         (Section.MISTAKES.value, "Worst mistakes"): has_mistakes,
+        (Section.CONFUSIONS.value, "Confusions"): True,
         (Section.LABEL_ERRORS.value, "Suspected label errors"): has_label_errors,
+        (Section.CLASSES.value, "Classes"): True,
+        (Section.CALIBRATION.value, "Calibration"): True,
         (Section.ROBUSTNESS.value, "Robustness"): metrics.robustness is not None,
         ("ood", "Out-of-distribution detection"): metrics.ood is not None,
         ("formats", "Other formats"): metrics.formats is not None,
-        (Section.TRAINING.value, "Training"): metrics.train is not None,
-        ("reproduce", "Reproducibility"): True,
+        (Section.TRAINING.value, "Training" if metrics.train is not None else "Model and data"): True,
+        ("use", "Use it"): True,
+        ("reproduce", "Repeat it"): True,
     }
     return [section for section, is_shown in shown.items() if is_shown]
-
-
-@functools.cache
-def _template() -> "Template":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("template.html")

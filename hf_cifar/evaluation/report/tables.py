@@ -11,11 +11,9 @@ from hf_cifar.run.ood_metrics import OodMetrics
 from hf_cifar.run.split_metrics import SplitMetrics
 from hf_cifar.run.stage_metrics import SPLITS, Hardware, Robustness, StageMetrics
 from hf_cifar.run.train_summary import FinetuneSummary, ProbeSummary
-from hf_cifar.run.verdicts import describe_difference
 from hf_cifar.run.wording import describe_split, describe_start, describe_without_leaks
 from hf_cifar.utils.formatting import MISSING, duration, error, interval, number, percent
 
-MAX_PAIRS = 10
 Rows = list[tuple[str, str]]
 
 
@@ -52,6 +50,11 @@ class SplitTable:
     columns: list[str]
     rows: list[tuple[str, list[str]]]
 
+    @property
+    def flat(self) -> list[list[str]]:
+        """Return the rows as cells alone."""
+        return [[name, *values] for name, values in self.rows]
+
 
 @dataclass(frozen=True)
 class ClassRow:
@@ -66,16 +69,6 @@ class ClassRow:
 
 
 @dataclass(frozen=True)
-class PairRow:
-    """One row of the table of confused pairs."""
-
-    label: str
-    prediction: str
-    count: str
-    share: str
-
-
-@dataclass(frozen=True)
 class CorruptionTable:
     """Accuracy by corruption and severity.
 
@@ -86,6 +79,11 @@ class CorruptionTable:
 
     severities: list[str]
     rows: list[tuple[str, list[str]]]
+
+    @property
+    def flat(self) -> list[list[str]]:
+        """Return the rows as cells alone."""
+        return [[name, *values] for name, values in self.rows]
 
 
 def headline(metrics: StageMetrics) -> Headline:
@@ -122,7 +120,6 @@ def setup_rows(metrics: StageMetrics) -> Rows:
         *((split.capitalize(), _images(metrics, split)) for split in reversed(SPLITS)),
         ("Seen in training", _seen(metrics)),
         ("Accuracy without leaks", _without_leaks(metrics)),
-        ("Against its probe", describe_difference(metrics.against_probe) if metrics.against_probe else None),
         ("Temperature", metrics.temperature_origin),
         ("Classes", number(len(metrics.test.per_class))),
         ("Seed", str(metrics.seed)),
@@ -208,14 +205,6 @@ def class_rows(split: SplitMetrics) -> list[ClassRow]:
     return rows
 
 
-def pair_rows(split: SplitMetrics) -> list[PairRow]:
-    """Return the most confused pairs of classes."""
-    return [
-        PairRow(pair.label, pair.prediction, number(pair.count), percent(pair.share))
-        for pair in split.confused_pairs[:MAX_PAIRS]
-    ]
-
-
 def corruption_table(robustness: Robustness) -> CorruptionTable:
     """Return the accuracy under each corruption, lowest mean first."""
     rows = [
@@ -249,11 +238,30 @@ def training_rows(metrics: StageMetrics) -> Rows:
             ("Epochs", None if train.epochs is None else number(train.epochs)),
             ("Selected on validation", wording.describe_chosen(train.chosen, num_validation)),
             ("Trainable parameters", f"{number(train.trainable_parameters)} of {number(train.total_parameters)}"),
-            ("Training throughput", f"{train.images_per_second:,.0f} images/s"),
+        ]
+    )
+
+
+def cost_rows(metrics: StageMetrics) -> Rows:
+    """Return when the stage was done, on what, and what it took."""
+    train = metrics.train
+    rows: list[tuple[str, str | None]] = [("Finished", metrics.finished)]
+    rows += _hardware_rows(metrics.hardware)
+    if train is None:
+        return _known([*rows, ("Time", duration(metrics.seconds) if metrics.seconds else None)])
+    if isinstance(train, ProbeSummary):
+        rows.append(("Images through the backbone", wording.describe_images_read(train.images_through_backbone)))
+        rows.append(("Feature extraction time", duration(train.feature_seconds)))
+        rows.append(("Head training time", duration(train.head_seconds)))
+    if isinstance(train, FinetuneSummary):
+        rows.append(("Training time", duration(train.training_seconds)))
+    return _known(
+        [
+            *rows,
             ("Stage time, predictions included", duration(train.seconds)),
+            ("Training throughput", f"{train.images_per_second:,.0f} images/s"),
             ("Processes", number(train.processes)),
             ("Peak memory", f"{train.peak_memory_mb:,.0f} MB"),
-            *_hardware_rows(metrics.hardware),
         ]
     )
 
@@ -262,9 +270,6 @@ def _probe_rows(train: ProbeSummary) -> list[tuple[str, str | None]]:
     return [
         ("Solver", train.solver),
         ("Features", train.features),
-        ("Images through the backbone", wording.describe_images_read(train.images_through_backbone)),
-        ("Feature extraction time", duration(train.feature_seconds)),
-        ("Head training time", duration(train.head_seconds)),
     ]
 
 
@@ -276,7 +281,6 @@ def _finetune_rows(train: FinetuneSummary) -> list[tuple[str, str | None]]:
         ("Optimizer", train.optimizer),
         ("Learning rate", number(train.learning_rate)),
         ("Scheduler", train.scheduler),
-        ("Training time", duration(train.training_seconds)),
     ]
 
 

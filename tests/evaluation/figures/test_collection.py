@@ -47,7 +47,13 @@ def test_an_evaluation_has_no_learning_curves(tmp_path):
 
 def test_images_are_read_again_by_their_row_and_only_those_shown(tmp_path, monkeypatch):
     stage = make_stage(tmp_path, count=400, strength=1.0)
-    rows = [int(line.split(",")[0]) for line in stage.folder.mistakes.read_text().splitlines()[1:25]]
+    lines = [line.split(",") for line in stage.folder.mistakes.read_text().splitlines()[1:]]
+    # The worst mistakes, and the first four of each cell of the confusion matrix.
+    cells: dict[tuple[str, str], list[int]] = {}
+    for line in lines:
+        cells.setdefault((line[1], line[2]), []).append(int(line[0]))
+    rows = [int(line[0]) for line in lines[:24]]
+    rows += sorted({row for cell in cells.values() for row in cell[:4]} - set(rows))
     colours = [(row % 256, row // 256 * 50, 99) for row in range(400)]
     pictures = [Image.new("RGB", (300, 200) if row == rows[0] else (8, 8), colours[row]) for row in range(400)]
     # Another order and a part only, as after --max-eval-samples.

@@ -3,61 +3,23 @@
 import re
 import shutil
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from support.legacy import legacy_metrics
-from support.made_up_stage import ROBUSTNESS, MadeUpStage, make_stage, metrics_of, split_metrics_of
+from support.made_up_stage import ROBUSTNESS, MadeUpStage, made_up, make_stage, metrics_of, split_metrics_of
+from support.pages import Page, assert_accessible, assert_offline
 
+from hf_cifar.evaluation.cells import pictured
 from hf_cifar.evaluation.figures.collection import save_figures
+from hf_cifar.evaluation.image_table import image_rows
 from hf_cifar.evaluation.report.report import render, write_report
+from hf_cifar.run.against_probe import AgainstProbe
 from hf_cifar.run.stage_metrics import StageMetrics, WithoutLeaks
 from hf_cifar.utils.formatting import error, interval, percent
 
-VOID = {"meta", "link", "img", "br"}
 SCRIPT, QUOTED = "<script>alert(1)</script>", 'a&b "c"'
 NAMES = ("ape", "bee", "cat", "dog")
-
-
-class Page(HTMLParser):
-    """A page as a browser reads it; unbalanced tags are refused."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.style = ""
-        self.title = ""
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        names = [name for name, _ in attributes]
-        assert len(names) == len(set(names)), (tag, names)
-        self.tags.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" in self.open:
-            self.style += data
-        elif "title" in self.open:
-            self.title += data
-        else:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def all(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for tag, attributes in self.tags if tag == name]
 
 
 def report_of(stage: MadeUpStage) -> Page:
@@ -88,35 +50,21 @@ def pages(stages) -> dict[str, Page]:
 
 
 @pytest.mark.parametrize("name", ["finetune", "probe", "evaluate"])
-def test_nothing_comes_from_outside_and_nothing_runs(name, pages):
-    page = pages[name]
-    addresses = [value for _, attributes in page.tags for key, value in attributes.items() if key in ("src", "href")]
-    assert len(addresses) > 10
-    assert all(address.startswith(("data:", "#")) for address in addresses)
-    assert "url(" not in page.style
-    assert "@import" not in page.style
-    assert not page.all("script") + page.all("iframe") + page.all("object")
-    assert not [key for _, attributes in page.tags for key in attributes if key.startswith("on")]
-    assert "http" not in page.text
-    policy = next(meta for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
-    assert policy["content"] == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+def test_nothing_comes_from_outside_and_nothing_foreign_runs(name, pages):
+    assert_offline(pages[name])
 
 
 @pytest.mark.parametrize("name", ["finetune", "probe", "evaluate"])
 def test_the_page_is_accessible(name, pages):
-    page = pages[name]
-    assert page.all("html") == [{"lang": "en"}]
-    assert len(page.all("h1")) == len(page.all("title")) == len(page.all("main")) == len(page.all("header")) == 1
-    assert all(image["alt"] for image in page.all("img"))
-    assert {cell["scope"] for cell in page.all("th")} == {"row", "col"}
-    assert len(page.all("caption")) == len(page.all("table"))
-    identities = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
-    assert len(identities) == len(set(identities))
-    assert {link["href"] for link in page.all("a")} == {f"#{section['id']}" for section in page.all("section")}
-    assert {section["aria-labelledby"] for section in page.all("section")} <= set(identities)
-    assert any(meta.get("content", "").startswith("width=device-width") for meta in page.all("meta"))
-    assert "prefers-color-scheme: dark" in page.style
-    assert all("tabindex" in box for box in page.all("div") if box.get("class") == "scroll")
+    assert_accessible(pages[name])
+
+
+@pytest.mark.parametrize("name", ["finetune", "probe", "evaluate"])
+def test_what_is_asked_first_stands_first(name, pages):
+    titles = [section["id"] for section in pages[name].all("section")]
+    order = ["result", "mistakes", "confusions", "label-errors", "classes", "calibration", "robustness"]
+    order += ["training", "use", "reproduce"]
+    assert titles == [title for title in order if title in titles] and titles[0] == "result"
 
 
 @pytest.mark.parametrize("name", ["finetune", "probe", "evaluate"])
@@ -157,11 +105,11 @@ def test_the_same_number_reads_the_same_everywhere_and_never_better_than_it_is()
     test = replace(test, accuracy=0.97777, accuracy_ci95=(0.97111, 0.98111), ece=0.02341, ece_calibrated=0.02341)
     page = Page(render("x", metrics_of("evaluate", test), figures={"reliability": "data:image/png;base64,"}))
     everything = page.text + alternatives(page)
-    assert everything.count("97.77%") == 4, "headline, table, calibration, alternative text"
+    assert everything.count("97.77%") == 5, "headline, beside simpler answers, table, calibration, alternative text"
     assert "97.78" not in everything
     assert everything.count("0.0235") == 7
     assert "0.0234" not in everything
-    assert everything.count("97.11% to 98.12%") == 2
+    assert everything.count("97.11% to 98.12%") == 3
     assert "97.77%" in page.title
 
 
@@ -197,9 +145,6 @@ def test_the_verdict_on_calibration(confidence, accuracy, verdict):
 
 def test_figures_have_alternative_texts(stages, pages):
     test, text = stages["finetune"].metrics.test, alternatives(pages["finetune"])
-    pair = test.confused_pairs[0]
-    most = f"{pair.label} predicted as {pair.prediction}, {pair.count} times"
-    assert f"Confusion matrix of 4 classes; most confused: {most}" in text
     worst = min(test.per_class, key=lambda name: test.per_class[name].recall)
     assert f"Lowest recall: {worst}, {percent(test.per_class[worst].recall)}" in text
     assert f"accuracy {percent(test.accuracy)}, expected calibration error {error(test.ece)}" in text
@@ -280,14 +225,14 @@ def test_names_are_text_and_never_markup(tmp_path):
     names = (SCRIPT, QUOTED, "' onerror='alert(1)", "{{ 7*7 }}")
     stage = make_stage(tmp_path / "<b>run", names=names, strength=0.5, model="</style><script>alert(2)</script>")
     page = report_of(stage)
-    assert not page.all("script") + page.all("b")
+    assert page.all("script") == [{}] and not page.all("b")
     assert not [key for _, attributes in page.tags for key in attributes if key.startswith("on")]
     for name in (*names, "<b>run", "</style><script>alert(2)</script>"):
         assert name in page.text
     text = alternatives(page)
     assert all(f"labelled {name}" in text for name in names)
     content = stage.folder.report.read_text()
-    assert "<script" not in content
+    assert content.count("<script") == 1
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in content
 
 
@@ -295,7 +240,7 @@ def test_no_mistake_at_all(tmp_path):
     page = report_of(make_stage(tmp_path, strength=60.0))
     assert "100.00% accuracy on 300 test images" in page.text
     assert "No image was misclassified." in page.text
-    assert "no image was misclassified" in alternatives(page)
+    assert not [link for link in page.all("a") if link["href"].startswith("#cell")]
     assert "Worst mistakes" not in page.text
     assert "label errors" not in page.text.lower()
 
@@ -304,6 +249,10 @@ def test_many_classes_are_folded_away_and_numbered_as_in_the_matrix(tmp_path):
     names = tuple(f"class {number}" for number in range(150))
     page = report_of(make_stage(tmp_path, names=names, count=600, size=4))
     assert len(page.all("details")) == 1
+    # The matrix has the 20 classes that are confused most, a column for all others, and a figure of the whole.
+    matrix = page.table("Rows: labels; columns: predictions")
+    assert [len(row) for row in matrix] == [22] * 21 and matrix[0][-1] == "others"
+    assert "Confusion matrix of 150 classes" in alternatives(page)
     assert "All 150 classes" in page.text
     assert "149: class 149" in page.text
 
@@ -345,3 +294,70 @@ def test_a_second_accuracy_without_leaks_is_said():
     page = Page(render("x", replace(metrics, without_leaks=part)))
     assert "70.00% (95% CI 60.00% to 80.00%) without 1 image that training has twins of" in page.text
     assert "features of resnet18-mini from 0.7, perceptual hashes within 36 of 128 bits" in page.text
+
+
+def test_a_cell_of_the_confusion_matrix_opens_its_images(stages, pages):
+    """Also without script: the link shows what it leads to by the style alone."""
+    page, test = pages["finetune"], stages["finetune"].metrics.test
+    rows = page.table("Rows: labels; columns: predictions")
+    assert rows[0][1:] == list(NAMES) and [row[0] for row in rows[1:]] == list(NAMES)
+    assert [[int(cell or 0) for cell in row[1:]] for row in rows[1:]] == test.confusion_matrix
+    assert ".cell:target { display: block; }" in page.style and ".cell { display: none;" in page.style
+    links = {link["href"] for link in page.all("a") if link["href"].startswith("#cell")}
+    lines = [line.split(",") for line in stages["finetune"].folder.mistakes.read_text().splitlines()[1:]]
+    for row, label in enumerate(NAMES):
+        for column, prediction in enumerate(NAMES):
+            count = test.confusion_matrix[row][column]
+            anchor = f"cell-{row}-{column}"
+            assert (f"#{anchor}" in links) == (row != column and count > 0)
+            if row == column or not count:
+                continue
+            part = page.part(anchor)
+            assert f"{prediction}: {count} image{'s' if count > 1 else ''}</h3>" in part
+            own = [line[0] for line in lines if line[1:3] == [label, prediction]]
+            assert re.findall(r'alt="Image (\d+):', part) == own[:4]
+            named = re.findall(r"image (\d+)</code>", part)
+            assert named == own[4:16] and (f" and {len(own) - 16} more" in part) == (len(own) > 16)
+
+
+def test_the_result_stands_beside_simpler_answers():
+    labels = np.array([0] * 60 + [1] * 40)
+    logits = 9.0 * np.eye(2)[np.where(np.arange(100) % 10 == 0, 1 - labels, labels)]
+    against = AgainstProbe(0.85, 0.05, (0.0123456, 0.0876543))
+    metrics = replace(metrics_of("finetune", split_metrics_of(logits, labels, ["ape", "bee"])), against_probe=against)
+    rows = Page(render("x", metrics)).table("Beside simpler answers")
+    assert rows[1][:2] == ["this model", "90.00%"]
+    # Wilson's interval of 85 of 100 by hand: (85 + 1.92073 -+ 1.95996 * sqrt(85 * 15 / 100 + 0.96036)) / 103.84146.
+    assert rows[2] == ["its probe", "85.00%", "76.71% to 90.70%", "+5.00 (+1.23 to +8.77)"]
+    assert rows[3] == ["always answering ape", "60.00%", "–", "+30.00"]
+    alone = Page(render("x", metrics_of("probe", split_metrics_of(logits, labels, ["ape", "bee"]))))
+    assert len(alone.table("Beside simpler answers")) == 3
+
+
+def test_when_on_what_and_how_it_is_used(stages):
+    metrics = replace(stages["finetune"].metrics, finished="2026-03-01 14:05 UTC")
+    page = Page(render("x", metrics))
+    rows = dict(page.table("Date, hardware and cost"))
+    assert rows["Finished"] == "2026-03-01 14:05 UTC" and rows["CPU"] == "Some CPU, 2 cores"
+    assert rows["Peak memory"] == "1,403 MB" and rows["Training time"] == "12 min 40 s"
+    assert 'pipeline("image-classification", model="./model")' in page.text
+    assert "hf-cifar predict ./model photo.jpg" in page.text
+    awkward = replace(stages["evaluate"].metrics, model_dir='runs/a "b"/model')
+    text = Page(render("x", awkward)).text
+    assert r'model="runs/a \"b\"/model"' in text and "hf-cifar predict 'runs/a \"b\"/model' photo.jpg" in text
+    assert "Finished" not in dict(Page(render("x", stages["evaluate"].metrics)).table("Date, hardware and cost"))
+
+
+def test_many_classes_and_mistakes_do_not_make_it_large():
+    """100 classes, 10,000 images of which a third is wrong, and a picture of 6 kB of each that is shown."""
+    names = [f"class number {number}" for number in range(100)]
+    logits, labels = made_up(10_000, 100, 4.7)
+    wrong = np.flatnonzero(logits.argmax(axis=1) != labels)
+    assert 2_000 < len(wrong) < 5_000
+    rows = image_rows(wrong, logits, labels, np.arange(len(labels)), names, [f"test/{row}.jpg" for row in labels])
+    pictures = {row.index: "data:image/jpeg;base64," + "A" * 6_000 for row in (*pictured(rows), *rows[:24])}
+    assert len(pictures) <= 72 + 24
+    page = render(
+        "x", metrics_of("finetune", split_metrics_of(logits, labels, names)), mistakes=rows, thumbnails=pictures
+    )
+    assert len(page) < 1_500_000

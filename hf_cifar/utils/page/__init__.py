@@ -1,0 +1,1 @@
+"""HTML pages that open offline: the head, style and script that all of them share."""
