@@ -1,14 +1,16 @@
 """Help that fits a screen, and tells nothing that does nothing."""
 
 import re
+import shlex
 
 import pytest
 
-from hf_cifar.cli import main
+from hf_cifar.cli import main, parse
 from hf_cifar.config.commands import COMMANDS
 from hf_cifar.config.help_text import overview, stage_help
 from hf_cifar.config.run_config import flags, stages_of
 from hf_cifar.config.stages import STAGES
+from hf_cifar.errors import InputError
 
 
 def told(text: str) -> set[str]:
@@ -24,6 +26,20 @@ def test_the_help_of_a_stage_is_a_screen_with_the_options_that_do_something(comm
     everything = told(stage_help(command, everything=True))
     expected = {name.rstrip("_") for name in flags() if stage in stages_of(name)} - {"stage"}
     assert expected - everything <= ({"batch_size"} if STAGES[stage] else set())
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_no_line_of_the_short_help_is_cut_and_its_examples_are_commands(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = stage_help(command)
+    assert not re.search("…$", text, re.MULTILINE)
+    examples = re.findall(r"^  hf-cifar (.*)$", text, re.MULTILINE)
+    assert examples and all(example.startswith(command) for example in examples)
+    for example in examples:
+        try:
+            parse(shlex.split(example))
+        except InputError as error:
+            assert re.search("no such folder|no folder|belongs to no run", str(error)), f"{example}: {error}"
 
 
 def test_the_overview_tells_every_command_and_every_option():

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from hf_cifar.evaluation import seeds
-from hf_cifar.evaluation.figures.registry import Section, figure_named
-from hf_cifar.evaluation.history import read_history
-from hf_cifar.hub.card import command, limits, sentences, tables
+from hf_cifar.hub.card import command, limits, pictures, sentences, tables
 from hf_cifar.hub.card.citations import citations
 from hf_cifar.hub.card.data import CardData, ExportedForm
 from hf_cifar.hub.card.markdown import plain
 from hf_cifar.hub.card.merge import BEGIN, END, is_edited_inside, marker, merge_card, sealed
-from hf_cifar.hub.card.metadata import metadata
+from hf_cifar.hub.card.metadata import header, license_of
 from hf_cifar.hub.card.network import preprocessing
 from hf_cifar.hub.card.settings import settings
 from hf_cifar.utils.files import write_aside, write_text
@@ -23,8 +21,6 @@ from hf_cifar.utils.progress import say
 
 CARD_FILE = "README.md"
 TEMPLATE = "template.md"
-# Sections of the report whose figures stand elsewhere in the card.
-SECTIONS = {Section.CONFUSIONS: "classes", Section.LABEL_ERRORS: "mistakes"}
 
 
 def write_card(
@@ -56,9 +52,7 @@ def write_card(
         card = merge_card(existing, card)
         if is_edited_inside(existing) and card != existing and not is_edited_inside(card):
             say(f"warning: {file} was edited between its markers: these edits are replaced by the new results")
-    pictures = [f"figures/{name}.png" for name in data.figures] + [f"examples/{item.file}" for item in data.examples]
-    for name in pictures:
-        content = (data.folder.path / name).read_bytes()
+    for name, content in pictures.picture_files(data):
         write_aside(to / name, lambda aside, content=content: aside.write_bytes(content))  # type: ignore[misc]
     write_text(file, card)
 
@@ -103,28 +97,13 @@ def _render(data: CardData) -> str:
         steps=preprocessing(data.processor),
         settings=settings(data),
         references=citations(data),
-        pictures=lambda section: _pictures(data, section),
+        license=license_of(data),
         **{"begin": BEGIN, "end": END, "marker": marker()},
         seeds=seeds,
-        **{"tables": tables, "sentences": sentences, "limits": limits, "command": command},
+        **{"tables": tables, "sentences": sentences, "limits": limits, "command": command, "pictures": pictures},
     )
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in text.splitlines())).strip()
-    return sealed(f"---\n{metadata(data).to_yaml(line_break=chr(10))}\n---\n\n{text}\n")
-
-
-def _pictures(data: CardData, section: str) -> str:
-    """Return the figures of a section of the card, with their alternative texts."""
-    history = read_history(data.folder.history)
-    shown = []
-    for name in data.figures:
-        figure = figure_named(name)
-        place = "other" if figure is None else SECTIONS.get(figure.section, figure.section.value)
-        text = name.replace("_", " ").capitalize()
-        if figure is not None:
-            text = figure.describe(data.stage.metrics, history) or figure.title
-        if place == section:
-            shown.append(f"![{plain(text)}](figures/{name}.png)")
-    return "\n\n".join(shown)
+    return sealed(f"---\n{header(data)}---\n\n{text}\n")
 
 
 def _refuse_missing(value: Any) -> Any:

@@ -9,7 +9,7 @@ REFERENCES = Path(__file__).with_name("references.bib")
 
 
 def citations(data: CardData) -> str:
-    """Return the BibTeX entries of the method, the network, the dataset and the calibration, where they are known."""
+    """Return the BibTeX entries of method, network, dataset and calibration, where they are known; one line each."""
     cited = {
         "kumar2022finetuning": data.is_lpft,
         "he2016deep": data.model_config.get("model_type") == "resnet",
@@ -20,4 +20,4 @@ def citations(data: CardData) -> str:
     }
     entries = REFERENCES.read_text(encoding="utf-8").strip().split("\n\n")
     keys = [re.match(r"@\w+{(\w+),", entry)[1] for entry in entries]  # type: ignore[index]
-    return "\n\n".join(entry for key, entry in zip(keys, entries, strict=True) if cited[key])
+    return "\n".join(" ".join(entry.split()) for key, entry in zip(keys, entries, strict=True) if cited[key])

@@ -195,13 +195,14 @@ class CardData:
     @cached_property
     def image_sizes(self) -> list[tuple[int, int]]:
         """Return the widths and heights of the example images in pixels, each pair once, sorted."""
+        return sorted({self.size_of(example) for example in self.examples})
+
+    def size_of(self, example: Example) -> tuple[int, int]:
+        """Return the width and height of an example image in pixels."""
         from PIL import Image
 
-        sizes = set()
-        for example in self.examples:
-            with Image.open(self.folder.examples / example.file) as image:
-                sizes.add(image.size)
-        return sorted(sizes)
+        with Image.open(self.folder.examples / example.file) as image:
+            return image.size
 
     @property
     def hub_names(self) -> set[str]:

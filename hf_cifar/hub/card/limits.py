@@ -40,16 +40,16 @@ def limitations(data: CardData) -> list[tuple[str, str]]:
                 "No license was given, and that of the pretrained weights is unknown: ask the publisher of the model.",
             )
         )
+    texts.append(("Not measured", _not_measured(data)))
     return [(name, text) for name, text in texts if text]
 
 
 def _same_source(data: CardData) -> str:
     held_out = data.dataset.splits["test"].kind is SplitKind.HELD_OUT
     source = " The dataset has no test split: the test images were held out from its train split." if held_out else ""
-    but = ", except for the corruptions under Robustness" if data.metrics.robustness else ""
     return (
         f"Training and test images come from the same dataset.{source} Accuracy on images from other sources is likely "
-        f"to be lower and was not measured{but}. Biases of the dataset were not examined."
+        "to be lower."
     )
 
 
@@ -59,7 +59,7 @@ def _single_run(data: CardData) -> str:
     return (
         f"The accuracy comes from a single training run with one seed. Its 95% interval spans "
         f"{points(high - low, count, up=True)} points on {count:,} test images: smaller differences between models are "
-        "not meaningful. Variation across seeds was not measured."
+        "not meaningful."
     )
 
 
@@ -73,7 +73,7 @@ def _over_seeds(data: CardData) -> str:
     return (
         f"This model {made} {several} models that were trained with different seeds on the same images; how much those "
         "differ is under Results. Its own 95% interval, of the draw of the test images, spans "
-        f"{points(high - low, count, up=True)} points. Variation with other training images was not measured."
+        f"{points(high - low, count, up=True)} points."
     )
 
 
@@ -173,3 +173,20 @@ def _local_data(data: CardData) -> str | None:
         return None
     copy = " Whether it is a bit-exact copy of CIFAR-10 was not checked." if data.is_cifar10 else ""
     return f"The images came from a local folder: the results cannot be reproduced without it.{copy}"
+
+
+def _not_measured(data: CardData) -> str:
+    """Return what a reader may want to know and this run does not say."""
+    metrics = data.metrics
+    open_questions = {
+        "accuracy on images from other sources": True,
+        "robustness to noise, blur and other corruptions": metrics.robustness is None,
+        "how well images of none of the classes are recognised": metrics.ood is None,
+        "variation across seeds": metrics.seeds is None,
+        "variation with other training images": metrics.seeds is not None,
+        "near-duplicates between training and test images": metrics.without_leaks is None,
+        "biases of the dataset": True,
+        "speed of predictions": metrics.formats is None,
+    }
+    text = listed([question for question, is_open in open_questions.items() if is_open])
+    return f"{text[0].upper()}{text[1:]}."

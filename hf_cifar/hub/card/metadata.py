@@ -1,9 +1,11 @@
 """The YAML header of a model card, which the Hub reads."""
 
+import math
 import re
 from dataclasses import asdict
 from typing import Any
 
+import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
 from hf_cifar.hub.card.data import BUNDLED, CardData
@@ -34,6 +36,37 @@ def license_of(data: CardData) -> str | None:
 def known_license(base_model: str | None) -> str | None:
     """Return the license of a well-known base model."""
     return next((license for license, models in LICENSES.items() if base_model in models), None)
+
+
+class _OneLine(dict[str, Any]):
+    """A mapping that is written on one line."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes lists of words, and what is in a `_OneLine`, on one line."""
+
+
+_Dumper.add_representer(
+    _OneLine, lambda dumper, value: dumper.represent_mapping("tag:yaml.org,2002:map", value, flow_style=True)
+)
+_Dumper.add_representer(
+    list,
+    lambda dumper, value: dumper.represent_sequence(
+        "tag:yaml.org,2002:seq", value, flow_style=all(isinstance(item, str) for item in value)
+    ),
+)
+
+
+def header(data: CardData) -> str:
+    """Return the YAML header: one line for each example image and each metric, so that the card begins in sight."""
+    values = metadata(data).to_dict()
+    if "widget" in values:
+        values["widget"] = [_OneLine(item) for item in values["widget"]]
+    for index in values["model-index"]:
+        for result in index["results"]:
+            result["metrics"] = [_OneLine(item) for item in result["metrics"]]
+            result |= {key: _OneLine(result[key]) for key in ("task", "dataset")}
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
 
 
 def metadata(data: CardData) -> ModelCardData:

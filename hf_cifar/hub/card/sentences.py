@@ -5,6 +5,7 @@ import math
 from hf_cifar.evaluation.formats.table import describe_measuring, describe_operators
 from hf_cifar.hub.card.data import CardData
 from hf_cifar.hub.card.markdown import code, plain
+from hf_cifar.hub.card.metadata import license_of
 from hf_cifar.hub.card.network import input_size
 from hf_cifar.run.ood_scores import ENERGY_FILE
 from hf_cifar.run.origins import StartKind, WeightsKind
@@ -12,6 +13,7 @@ from hf_cifar.run.wording import describe_weights, describe_without_leaks
 from hf_cifar.utils.formatting import error, listed, percent
 
 NUM_NAMED_CLASSES = 10
+NUM_PAIRS = 5
 
 
 def title(data: CardData) -> str:
@@ -72,6 +74,24 @@ def majority(data: CardData) -> str:
     return percent(max(counts) / sum(counts), sum(counts))
 
 
+def confusions(data: CardData) -> str:
+    """Return the pairs of classes that are confused most often; empty where there are none."""
+    pairs = [
+        f"{plain(pair.label)} as {plain(pair.prediction)} ({pair.count:,} images, {percent(pair.share)} of the class)"
+        for pair in data.test.confused_pairs[:NUM_PAIRS]
+        if pair.count
+    ]
+    return f"Most frequent confusions: {listed(pairs)}." if pairs else ""
+
+
+def license_note(data: CardData) -> str:
+    """Return the license of the model and where it comes from."""
+    name = license_of(data)
+    if name is None:
+        return "**License:** not known (see the limitations)."
+    return f"**License:** {plain(name)}" + ("." if data.license else ", that of the pretrained weights.")
+
+
 def calibration(data: CardData) -> str:
     """Return how confidence compares with accuracy, and what temperature scaling changes."""
     test, divided = data.test, data.metrics.head_divided_by
@@ -115,12 +135,17 @@ def formats(data: CardData) -> list[str]:
 
 
 def prediction_sets(data: CardData) -> str:
-    """Return what prediction sets promise, and where they come from."""
+    """Return what prediction sets promise, where they come from, and what they hold."""
+    measured = [
+        f"at {percent(item.asked)} they hold the true label of {percent(item.coverage, item.num_examples)} "
+        f"({item.mean_size:.2f} labels on average)"
+        for item in data.metrics.prediction_sets or ()
+    ]
     return (
-        "`hf-cifar --stage predict --coverage 0.9` gives each image the set of labels that holds the right one in that "
-        "fraction of images like those that the model was validated on (split conformal prediction, "
-        "[RAPS](https://arxiv.org/abs/2009.14193), from `prediction_sets.json`). The validation split, which also "
-        f"chose the model, calibrated them; on the {data.test.num_examples:,} test images, which chose nothing:"
+        "**Prediction sets:** `hf-cifar predict --coverage 0.9` gives each image the set of labels that holds the true "
+        "one in that fraction of images like those of validation (split conformal prediction, "
+        "[RAPS](https://arxiv.org/abs/2009.14193), from `prediction_sets.json`; calibrated on validation, which also "
+        f"selected the model). On test: {'; '.join(measured)}."
     )
 
 

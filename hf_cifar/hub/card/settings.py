@@ -65,8 +65,8 @@ def _settings(data: CardData, stage: TrainedStage) -> dict[str, str]:
         rows["Weight interpolation"] = f"{chosen.interpolation:g} (0: starting weights, 1: fine-tuned weights)"
     rows["Seed"] = str(stage.metrics.seed)
     rows["Trained parameters"] = f"{train.trainable_parameters:,} of {train.total_parameters:,}"
-    rows["Time"] = duration(train.seconds) + (f" in {train.processes} processes" if train.processes > 1 else "")
-    rows["Peak memory"] = f"{math.ceil(train.peak_memory_mb):,} MB"
+    processes = f" in {train.processes} processes" if train.processes > 1 else ""
+    rows["Time, peak memory"] = f"{duration(train.seconds)}{processes}, {math.ceil(train.peak_memory_mb):,} MB"
     return rows
 
 

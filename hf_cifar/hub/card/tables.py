@@ -10,8 +10,8 @@ from hf_cifar.run.wording import describe_split
 from hf_cifar.utils.formatting import error, interval, percent
 from hf_cifar.utils.table import Table
 
-MAX_CLASSES = 30
-MAX_PAIRS = 5
+MAX_CLASSES = 20
+NUM_WORST = 8  # shown where there are more
 STAGES = {"probe": "linear probe", "finetune": "fine-tuned"}
 
 
@@ -39,7 +39,6 @@ def results(data: CardData) -> str:
     rows.append([_named("Negative log-likelihood", plain), *(error(split.nll) for split in splits)])
     rows.append([_named("Expected calibration error", plain), *(error(split.ece) for split in splits)])
     if data.test.temperature is not None:
-        rows.append([f"NLL, {scaled}", *(error(split.nll_calibrated) for split in splits)])
         rows.append([f"ECE, {scaled}", *(error(split.ece_calibrated) for split in splits)])
     return _markdown(["", *(name for name, _ in columns)], rows)
 
@@ -67,17 +66,7 @@ def per_class(data: CardData) -> str:
 
 def num_hidden_classes(data: CardData) -> int:
     """Return how many classes `per_class` leaves out."""
-    return max(0, len(data.test.per_class) - MAX_CLASSES)
-
-
-def confused_pairs(data: CardData) -> str:
-    """Return the pairs of classes that are confused most often; empty where there are none."""
-    rows = [
-        [plain(pair.label), plain(pair.prediction), f"{pair.count:,}", percent(pair.share)]
-        for pair in data.test.confused_pairs[:MAX_PAIRS]
-        if pair.count
-    ]
-    return _markdown(["True label", "Prediction", "Images", "Share of the class"], rows, 2) if rows else ""
+    return max(0, len(data.test.per_class) - len(_shown_classes(data)))
 
 
 def robustness(data: CardData) -> str:
@@ -118,7 +107,7 @@ def _shown_classes(data: CardData) -> list[tuple[str, ClassMetrics]]:
     entries = list(data.test.per_class.items())
     if len(entries) <= MAX_CLASSES:
         return entries
-    return sorted(entries, key=lambda entry: (not entry[1].num_examples, entry[1].f1, entry[0]))[:MAX_CLASSES]
+    return sorted(entries, key=lambda entry: (not entry[1].num_examples, entry[1].f1, entry[0]))[:NUM_WORST]
 
 
 def _named(name: str, addition: str) -> str:

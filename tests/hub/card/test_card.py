@@ -61,7 +61,11 @@ def test_the_text_shows_this_runs_figures(lpft):
         "|  | linear probe, test | **fine-tuned, test** | fine-tuned, validation |",
         "| Accuracy | 58.57% | **70.57%** | 70.57% |",
         "| airplane | 80.00% | 70.00% | 75.00% | 1,000 |",
-        "| truck | airplane | 279 | 27.90% |",
+        "Most frequent confusions: truck as airplane (279 images, 27.90% of the class).",
+        "**License:** bsd-3-clause, that of the pretrained weights.",
+        "| Prediction | airplane (90.12%) | automobile (90.12%) | bird (90.12%) |",
+        "![airplane](figures/example_0-image.png)",
+        "**Not measured.** Accuracy on images from other sources, how well images of none",
         "Mean confidence is 75.00% at an accuracy of 70.57%: on average the model is overconfident",
         "(T = 1.1384, fitted on validation) changes the expected calibration error on test from 0.0447 to 0.0162",
         "Mean accuracy over 1 corruptions at 5 severities is **51.23%**, against 70.00% on the same 2,000 clean images",
@@ -178,9 +182,9 @@ def test_two_classes_and_two_hundred(tmp_path):
     many = render_card(make_run(tmp_path / "many", names=names, dataset_id="me/many") / "finetune")
     check(many)
     assert "the 200 classes of me/many." in many
-    assert "The 30 classes with the lowest F1, worst first; 170 more are not shown" in many
-    assert many.index("| class 199 | 80.00%") < many.index("| class 170 | 80.00%")
-    assert "| class 169 | 80.00%" not in many
+    assert "The 8 classes with the lowest F1, worst first; 192 more are not shown" in many
+    assert many.index("| class 199 | 80.00%") < many.index("| class 192 | 80.00%")
+    assert "| class 191 | 80.00%" not in many
     assert "198: class 198, 199: class 199\n" in many
 
 
@@ -252,11 +256,15 @@ def test_a_run_of_the_version_without_a_schema(tmp_path):
     assert render_card(run / "finetune") == card
 
 
-def test_a_card_is_short(tmp_path):
-    """A reader scrolls through what is rendered; the header is for the Hub."""
-    text = render_card(make_run(tmp_path / "run", robustness=True) / "finetune").split("---\n", 2)[2]
-    assert len(text.splitlines()) < 250
-    assert text.index("Test accuracy") < text.index("## Usage") < text.index("## Results")
+@pytest.mark.parametrize("names", [10, 100])
+def test_a_card_is_short_and_begins_with_result_and_use(tmp_path, names):
+    names = [f"class {number}" for number in range(names)]
+    card = render_card(make_run(tmp_path / "run", names=names, examples=4, lr_scheduler_type="cosine") / "finetune")
+    assert len(card.splitlines()) <= 200
+    text = card.split("---\n", 2)[2]
+    assert text.index("Test accuracy") < text.index("**License:**") < text.index("## Usage") < text.index("## Results")
+    assert text[: text.index("print(prediction)")].count("\n") < 25
+    assert card.split("---\n")[1].count("\n") < 30, "the header"
 
 
 def test_a_vit_cites_its_own(tmp_path):

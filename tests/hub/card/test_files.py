@@ -1,5 +1,6 @@
 """The card of a run as a file among others: its bytes, its pictures, its snippets."""
 
+import ast
 import json
 import re
 import shutil
@@ -43,11 +44,27 @@ def test_pictures_come_along(tmp_path, lpft):
     assert card == render_card(lpft / "finetune")
     links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", card)
     links += [item["src"] for item in ModelCard(card).data.widget]
-    assert len(set(links)) == 5 + 3
-    for link in links:
+    assert len(set(links)) == 5 + 3 + 3
+    enlarged = [link for link in links if "example_" in link]
+    for link in set(links) - set(enlarged):
         assert (tmp_path / "model" / link).read_bytes() == (lpft / "finetune" / link).read_bytes()
+    for link in enlarged:
+        name = Path(link).name.removeprefix("example_")
+        with Image.open(tmp_path / "model" / link) as large, Image.open(lpft / "finetune/examples" / name) as small:
+            assert large.size == (128, 128) and small.size == (32, 32)
+            for x, y in ((0, 0), (3, 3), (4, 3), (127, 127)):
+                assert large.getpixel((x, y)) == small.getpixel((x // 4, y // 4)), "each pixel is a square of four"
     files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
-    assert len(files) == 1 + 5 + 3
+    assert len(enlarged) == 3 and len(files) == 1 + 5 + 3 + 3
+
+
+def test_a_large_example_is_shown_smaller_and_not_copied(tmp_path):
+    stage = make_run(tmp_path / "run") / "finetune"
+    Image.new("RGB", (300, 200)).save(stage / "examples" / "0-image.png")
+    write_card(stage, tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert '| <img src="examples/0-image.png" alt="airplane" width="128"> |' in card.replace("|  |", "|")
+    assert not (tmp_path / "model" / "figures" / "example_0-image.png").exists()
 
 
 def test_without_torch_and_without_a_network(lpft):
@@ -91,10 +108,8 @@ def test_the_snippets_print_what_the_card_says(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().out == re.search(r"```\n(\{'label'.*?)```", card, flags=re.S)[1]
     exec(calibration, names)
     roots = {item["label"]: item["score"] ** 0.5 for item in output}  # softmax of half the logits
-    printed = dict(line.split() for line in capsys.readouterr().out.splitlines())
-    assert {label: float(score) for label, score in printed.items()} == pytest.approx(
-        {label: root / sum(roots.values()) for label, root in roots.items()}, abs=1e-5
-    )
+    printed = dict(ast.literal_eval(capsys.readouterr().out))
+    assert printed == pytest.approx({label: root / sum(roots.values()) for label, root in roots.items()}, abs=1e-5)
 
 
 def test_the_card_of_a_real_run(configure, tmp_path):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from support.card_checks import rows_of
 from support.made_run import edit_metrics, make_run
 
-from hf_cifar.hub.card import tables
+from hf_cifar.hub.card import sentences, tables
 from hf_cifar.hub.card.card import render_card
 from hf_cifar.hub.card.data import CardData
 from hf_cifar.run.ood_metrics import OodComparison, OodMetrics
@@ -44,7 +44,7 @@ def test_what_was_not_measured_has_no_table(tmp_path):
     run = make_run(tmp_path / "run")
     edit_metrics(run / "finetune", "test", "confused_pairs", value=[])
     data = CardData.read(run / "finetune")
-    assert (tables.confused_pairs(data), tables.robustness(data), tables.num_hidden_classes(data)) == ("", "", 0)
+    assert (sentences.confusions(data), tables.robustness(data), tables.num_hidden_classes(data)) == ("", "", 0)
 
 
 def test_accuracy_by_corruption_and_severity(tmp_path):
