@@ -12,6 +12,7 @@ from hf_cifar.cli import parse
 from hf_cifar.config.commands import COMMANDS
 from hf_cifar.config.run_config import flags
 
+CARDS = sorted((ROOT / "model_cards").rglob("*.md"))
 COMMAND_BLOCKS = [block for block in ALL if block.commands]
 # What a reader has and a test has not: a command that names it is right all the same.
 ABSENT = re.compile(
@@ -35,10 +36,26 @@ def test_the_commands_are_found():
     assert len([command for block in COMMAND_BLOCKS for command in block.commands]) > 25
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
-def test_every_file_that_a_page_links_to_is_there(page):
-    links = re.findall(r"\]\(((?!https?:)[^)#\s]+)", page.read_text())
+@pytest.mark.parametrize("page", [*PAGES, *CARDS], ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_a_page_links_to_or_shows_is_there(page):
+    text = page.read_text()
+    links = re.findall(r"\]\(((?!https?:)[^)#\s]+)", text) + re.findall(r'<img src="((?!https?:)[^"]+)', text)
+    links += re.findall(r"^- \{?src: ([^,\s]+)", text, re.MULTILINE)  # of a card's widget
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_cards_are_those_that_the_package_writes_now():
+    cards = [path for path in CARDS if path.parent.name != "model_cards"]
+    assert len(cards) >= 2
+    for path in cards:
+        text = path.read_text()
+        assert len(text.splitlines()) <= 200, path
+        headings = re.findall(r"^## .*", text, re.MULTILINE)
+        template = (ROOT / "hf_cifar" / "hub" / "card" / "template.md").read_text()
+        assert [line for line in headings if line not in template] == [], path
+        shown = {path.parent / link for link in re.findall(r"\]\(((?!https?:)[^)#\s]+)", text)}
+        unused = [file for file in (path.parent / "figures").glob("*") if file not in shown]
+        assert unused == [], "no picture without a place in the card"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])

@@ -69,6 +69,8 @@ RUN_PAGES = [
     ROOT / "README.md",
     ROOT / "docs" / "probe.md",
     ROOT / "docs" / "fine-tuning.md",
+    ROOT / "docs" / "backbones.md",
+    ROOT / "docs" / "evaluation.md",
 ]
 
 
