@@ -25,6 +25,8 @@ from support.warm_python import WarmPython
 
 from hf_cifar.run.resolve import Request, request_for
 
+os.fsync = lambda file: None  # a tenth of the time of a tiny training; no test outlives the machine's power
+
 pytest_plugins = ["support.hub.fixtures"]
 
 

@@ -195,6 +195,7 @@ def test_training_arguments_of_lpft_are_for_fine_tuning_but_those_of_both(flags,
 
 def test_finetune_in_the_folder_of_a_probe_needs_no_word_about_the_data(flags, command_line, tmp_path):
     """And a recipe given with it holds for the fine-tuning."""
+    command_line = command_line.without_pictures()
     assert command_line.run(*flags, "--seed", 4) == 0, command_line.err
     there = ["--stage", "finetune", "--output-dir", tmp_path / "run", "--num-train-epochs", 1]
     assert command_line.run(*there, "--recipe", "classic") == 0, command_line.err

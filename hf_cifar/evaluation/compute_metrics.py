@@ -35,14 +35,13 @@ def compute_metrics(
     # With scipy.stats two seconds: not before there is something to measure.
     from sklearn.metrics import confusion_matrix
 
-    from hf_cifar.evaluation.metrics import Accuracy, MacroF1, TopKAccuracy
+    from hf_cifar.evaluation.metrics import Accuracy, MacroF1, TopKAccuracy, measured
 
     predictions = logits.argmax(axis=1)
     confusion: list[list[int]] | None = None
     if len(label_names) <= MAX_MATRIX:
         confusion = confusion_matrix(labels, predictions, labels=range(len(label_names))).tolist()
-    quiet, given = {"keep_in_memory": True}, {"predictions": predictions, "references": labels}
-    accuracy = Accuracy(**quiet).compute(**given)["accuracy"]
+    given = {"predictions": predictions, "references": labels}
     nll, bins = _calibration(logits, labels)
     nll_scaled: float | None = None
     bins_scaled: list[ReliabilityBin] | None = None
@@ -50,11 +49,11 @@ def compute_metrics(
         nll_scaled, bins_scaled = _calibration(logits.astype(np.float64) / temperature, labels)
     return SplitMetrics(
         num_examples=len(labels),
-        accuracy=accuracy,
+        accuracy=measured(Accuracy, **given)["accuracy"],
         accuracy_ci95=wilson_interval(int((predictions == labels).sum()), len(labels)),
-        f1_macro=MacroF1(**quiet).compute(**given)["f1_macro"],
-        f1_macro_present=MacroF1(**quiet).compute(**given, labels=np.unique(labels).tolist())["f1_macro"],
-        top5_accuracy=TopKAccuracy(**quiet).compute(predictions=logits, references=labels, k=5)["top_k_accuracy"],
+        f1_macro=measured(MacroF1, **given)["f1_macro"],
+        f1_macro_present=measured(MacroF1, **given, labels=np.unique(labels).tolist())["f1_macro"],
+        top5_accuracy=measured(TopKAccuracy, predictions=logits, references=labels, k=5)["top_k_accuracy"],
         temperature=temperature,
         nll=nll,
         ece=calibration_error(bins),

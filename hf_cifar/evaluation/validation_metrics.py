@@ -16,7 +16,7 @@ def validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
         `accuracy`, `balanced_accuracy`, `f1_macro`, and `nll` in nats, infinite for logits that are not finite.
     """
     # With scikit-learn and scipy.stats two seconds: not before there is something to measure.
-    from hf_cifar.evaluation.metrics import Accuracy, BalancedAccuracy, MacroF1
+    from hf_cifar.evaluation.metrics import Accuracy, BalancedAccuracy, MacroF1, measured
 
     logits, labels = prediction.predictions, prediction.label_ids
     assert not isinstance(logits, tuple) and not isinstance(labels, tuple)
@@ -25,8 +25,8 @@ def validation_metrics(prediction: EvalPrediction) -> dict[str, float]:
     if np.isfinite(logits).all():
         nll = float(negative_log_likelihoods(logits, labels).mean())
     return {
-        **Accuracy(keep_in_memory=True).compute(**answers),
-        **BalancedAccuracy(keep_in_memory=True).compute(**answers),
-        **MacroF1(keep_in_memory=True).compute(**answers, num_labels=logits.shape[1]),
+        **measured(Accuracy, **answers),
+        **measured(BalancedAccuracy, **answers),
+        **measured(MacroF1, **answers, num_labels=logits.shape[1]),
         "nll": nll,
     }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, top_k_accuracy_score
 
-from hf_cifar.evaluation.metrics import Accuracy, MacroF1, TopKAccuracy, path
+from hf_cifar.evaluation.metrics import Accuracy, BalancedAccuracy, MacroF1, TopKAccuracy, measured, path
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 7, 300)
@@ -31,6 +31,15 @@ def test_accuracy(load):
 def test_macro_f1(load):
     expected = f1_score(LABELS, GUESSES, average="macro")
     assert load("macro_f1").compute(predictions=GUESSES, references=LABELS)["f1_macro"] == pytest.approx(expected)
+
+
+def test_what_is_measured_of_arrays_is_what_compute_says():
+    answers = {"predictions": GUESSES, "references": LABELS}
+    for metric in (Accuracy, BalancedAccuracy, MacroF1):
+        assert measured(metric, **answers) == metric().compute(**answers)
+    assert measured(MacroF1, **answers, num_labels=9) == MacroF1().compute(**answers, num_labels=9)
+    scores = {"predictions": SCORES, "references": LABELS, "k": 2}
+    assert measured(TopKAccuracy, **scores) == TopKAccuracy().compute(**scores)
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
