@@ -78,6 +78,14 @@ def test_help_tells_every_option_and_imports_nothing_heavy():
         assert option in done.stdout
 
 
+# Its versions for Python 3.10 import scikit-learn with every model that generates, and that what it finds of the rest.
+BY_TRANSFORMERS = """(
+    {"sklearn", "scipy.stats", "scipy.signal", "pandas", "pyarrow"}
+    if hasattr(sys.modules.get("transformers.generation.candidate_generator"), "roc_curve")
+    else set()
+)"""
+
+
 def test_predict_imports_what_a_model_needs_and_no_more(tiny_model, image_folder):
     code = f"""
 import gc, sys
@@ -85,7 +93,7 @@ from hf_cifar.cli import main
 image = {str(next((image_folder / "test").rglob("*.png")))!r}
 assert main(["--stage", "predict", "--checkpoint", {str(tiny_model)!r}, "--images", image, "--output", "-"]) == 0
 needless = {{"datasets", "pandas", "pyarrow", "sklearn", "scipy.stats", "matplotlib", "transformers.trainer"}}
-needless &= set(sys.modules)
+needless &= set(sys.modules) - {BY_TRANSFORMERS}
 assert not needless, needless
 assert gc.isenabled() and gc.get_freeze_count() > 300_000, "torch and transformers are left out of collections"
 """
@@ -100,9 +108,9 @@ import sys
 assert "hf_cifar.stages.train" in sys.modules
 import hf_cifar.stages.evaluate
 early = {"sklearn", "scipy.stats", "scipy.signal", "matplotlib", "evaluate", "transformers.pipelines"}
-early &= set(sys.modules)
+early &= set(sys.modules) - BY_TRANSFORMERS
 assert not early, early
-"""
+""".replace("BY_TRANSFORMERS", BY_TRANSFORMERS)
     done = warm_python.run(code)
     assert done.returncode == 0, done.stderr
 
@@ -195,6 +203,7 @@ def test_training_arguments_of_lpft_are_for_fine_tuning_but_those_of_both(flags,
 
 def test_finetune_in_the_folder_of_a_probe_needs_no_word_about_the_data(flags, command_line, tmp_path):
     """And a recipe given with it holds for the fine-tuning."""
+    command_line = command_line.without_pictures()
     assert command_line.run(*flags, "--seed", 4) == 0, command_line.err
     there = ["--stage", "finetune", "--output-dir", tmp_path / "run", "--num-train-epochs", 1]
     assert command_line.run(*there, "--recipe", "classic") == 0, command_line.err

@@ -25,7 +25,8 @@ def options(image_folder, tiny_model, tmp_path):
     }
 
 
-def test_a_chain_of_steps_is_what_the_command_line_does(options, command_line, tmp_path):
+def test_a_chain_of_steps_is_what_the_command_line_does(options, command_line, tmp_path, no_pictures):
+    command_line = command_line.without_pictures()
     step = Experiment(**options, output_dir=tmp_path / "a").probe().finetune(learning_rate=0.01)
     arguments = [part for name, value in options.items() for part in ("--" + name.replace("_", "-"), value)]
     arguments += ["--output-dir", tmp_path / "b"]
@@ -73,7 +74,7 @@ def test_signatures_show_the_options_of_a_stage():
     assert {"model", "mixup", "top_k", "output_dir"} <= set(inspect.signature(Experiment).parameters)
 
 
-def test_lpft_in_one_call(options, tmp_path):
+def test_lpft_in_one_call(options, tmp_path, no_pictures):
     step = Experiment(**options, output_dir=tmp_path / "a").lpft()
     assert step.result.summary()["stage"] == "lpft" and (tmp_path / "a" / "probe" / "metrics.json").is_file()
 
@@ -110,7 +111,7 @@ def test_where_a_run_goes_by_default(options, folder, monkeypatch):
     assert str(resolve.request_for(options.pop("stage"), options).folder) == folder
 
 
-def test_an_evaluation_takes_over_what_its_run_says_of_data(options, tmp_path):
+def test_an_evaluation_takes_over_what_its_run_says_of_data(options, tmp_path, no_pictures):
     Experiment(**options, output_dir=tmp_path / "a", seed=3, max_eval_samples=4).probe()
     for checkpoint in ("a", "a/probe", "a/probe/model"):
         config = resolve.request_for("evaluate", {"checkpoint": str(tmp_path / checkpoint)}).config

@@ -1,5 +1,6 @@
 """Record what a result was computed on, and when: library versions, hardware, date."""
 
+import functools
 import os
 import platform
 import time
@@ -28,9 +29,14 @@ LIBRARIES = (
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of every library that a result may depend on."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}}
+
+
+@functools.cache
+def _version(name: str) -> str:
     from importlib.metadata import version  # a tenth of what --help takes, which reads no versions
 
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+    return version(name)
 
 
 def moment() -> str:

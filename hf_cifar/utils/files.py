@@ -81,7 +81,8 @@ def csv_text(value: Any) -> Any:
     """Return a cell of a CSV file: text that a spreadsheet would run as a formula is preceded by an apostrophe."""
     if not isinstance(value, str):
         return value
-    value = value.replace("\r", "␍")  # Python's writer does not quote it, and it would end the line
+    # Python's writer does not quote the one, which would end the line, and before 3.11 does not write the other.
+    value = value.replace("\r", "␍").replace("\0", "␀")
     return f"'{value}" if _FORMULA.match(value) else value
 
 

@@ -3,8 +3,6 @@
 import json
 import time
 
-import pytest
-
 # The first run takes no step before this file is there.
 WAITING = """
 import time
@@ -18,10 +16,11 @@ def waiting(self, *args, **kwargs):
     return step(self, *args, **kwargs)
 StageTrainer.training_step = waiting
 """
+AGAIN = ([], ["--resume"], ["--overwrite"])
+ASKED = "import sys; from hf_cifar.cli import main; sys.exit(main({}))"
 
 
-@pytest.mark.parametrize("again", [[], ["--resume"], ["--overwrite"]], ids=["again", "resume", "overwrite"])
-def test_the_second_is_refused_while_the_first_goes_on(again, flags, command_line, warm_python, tmp_path):
+def test_the_second_is_refused_while_the_first_goes_on(flags, command_line, warm_python, tmp_path):
     command = [*flags, "--stage", "finetune"]
     command_line = command_line.without_pictures()
     pid = command_line.start(*command, before=WAITING.format(go=str(tmp_path / "go")))
@@ -29,13 +28,14 @@ def test_the_second_is_refused_while_the_first_goes_on(again, flags, command_lin
         holder, until = tmp_path / "run" / ".lock-holder", time.time() + 60
         while not holder.is_file() and time.time() < until:
             time.sleep(0.02)
-        arguments = list(map(str, [*command, *again]))
-        second = warm_python.run(f"import sys; from hf_cifar.cli import main; sys.exit(main({arguments!r}))")
+        second = [warm_python.start(ASKED.format(list(map(str, [*command, *again])))) for again in AGAIN]
+        statuses = [process.wait() for process in second]
     finally:
         (tmp_path / "go").touch()
         first = command_line.wait()
-    assert second.returncode == 2
-    assert f"in use by process {pid}" in second.stderr and second.stderr.count("\n") == 1
+    assert statuses == [2, 2, 2]
+    for process in second:
+        assert f"in use by process {pid}" in process.err and process.err.count("\n") == 1
     assert first == 0, command_line.err
     metrics = json.loads((tmp_path / "run" / "finetune" / "metrics.json").read_text())
     assert json.loads(command_line.out.splitlines()[-1])["accuracy"] == metrics["test"]["accuracy"]

@@ -9,6 +9,8 @@ from hf_cifar.errors import InputError
 from hf_cifar.run.lock import locked
 from hf_cifar.stages.train import run_training
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 @pytest.fixture
 def begun(configure, image_folder, tmp_path):

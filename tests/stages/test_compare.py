@@ -264,7 +264,7 @@ def test_both_macro_f1_are_shown_where_they_differ(copies, tmp_path):
     assert any("Macro F1 is scikit-learn's default" in note for note in result.comparison.notes)
 
 
-def test_runs_of_the_stages_themselves(image_folder, tiny_model, tmp_path):
+def test_runs_of_the_stages_themselves(image_folder, tiny_model, tmp_path, no_pictures):
     from hf_cifar.stages.evaluate import run_evaluation
     from hf_cifar.stages.train import run_training
 

@@ -20,6 +20,8 @@ from hf_cifar.run.resolve import request_for
 from hf_cifar.stages.evaluate import run_evaluation
 from hf_cifar.stages.train import run_training
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):

@@ -49,7 +49,9 @@ def answers(elsewhere, model_dir, paths) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("model", ["native", "torchvision"])
-def test_pipeline_elsewhere_gives_names_and_the_scores_of_the_predictions(model, configure, image_folder, elsewhere):
+def test_pipeline_elsewhere_gives_names_and_the_scores_of_the_predictions(
+    model, configure, image_folder, elsewhere, no_pictures
+):
     how = {"model": "resnet18", "weights": "none", "image_size": 32} if model == "torchvision" else {}
     result = run_training(configure(**how))
     table = pq.read_table(result.output_dir / "probe" / "predictions.parquet").to_pydict()
@@ -111,7 +113,7 @@ def test_files_and_their_content(configure):
     assert rows == splits["test"]["rows"]
 
 
-def test_a_folder_in_use_is_refused_replaced_or_resumed(configure):
+def test_a_folder_in_use_is_refused_replaced_or_resumed(configure, no_pictures):
     first = run_training(configure())
     with pytest.raises(InputError, match=r"in use: --resume .* --overwrite"):
         run_training(configure())
@@ -123,13 +125,13 @@ def test_a_folder_in_use_is_refused_replaced_or_resumed(configure):
     assert (first.output_dir / "notes.txt").read_text() == "mine"
 
 
-def test_a_run_that_failed_at_once_leaves_the_folder_free(configure, tmp_path):
+def test_a_run_that_failed_at_once_leaves_the_folder_free(configure, tmp_path, no_pictures):
     with pytest.raises(InputError):
         run_training(configure(dataset=str(tmp_path / "nothing")))
     run_training(configure())
 
 
-def test_resume_after_an_interruption_ends_in_the_same_head(configure, tmp_path, monkeypatch):
+def test_resume_after_an_interruption_ends_in_the_same_head(configure, tmp_path, monkeypatch, no_pictures):
     from safetensors.torch import load_file
 
     whole = run_training(configure(num_train_epochs=6))
@@ -157,7 +159,7 @@ def test_resume_after_an_interruption_ends_in_the_same_head(configure, tmp_path,
     assert histories[0] == histories[1]
 
 
-def test_corrupt_images_are_named_or_left_out_and_counted(configure, tmp_path):
+def test_corrupt_images_are_named_or_left_out_and_counted(configure, tmp_path, no_pictures):
     folder = write_images(tmp_path / "data" / "train", 20).parent
     write_images(folder / "test", 5)
     (folder / "train" / "red" / "7.png").write_bytes(b"\x89PNG not really")

@@ -12,6 +12,7 @@ SERVER = """
 import gc, json, os, sys
 {imports}
 gc.freeze()  # or each process would copy all of it, only to look for garbage
+os.fsync = lambda file: None
 for line in sys.stdin:
     request = json.loads(line)
     if "wait" in request:
