@@ -156,8 +156,8 @@ def stage_help(command: str, everything: bool = False) -> str:
         if entries:
             lines += ["", f"{title}:", *entries]
     shown = {name for names in USUAL.values() for name in names if not _is_rare(name, stage)}
-    others = sum(stage in stages_of(name) for name in flags() if name not in shown and name != "stage")
-    more = f"{others} more options" if others else "all of it in full"
+    left = sum(stage in stages_of(name) for name in flags() if name not in shown and name != "stage")
+    more = f"{left} more options" if left else "all of it in full"
     lines += ["", f"{more}{', and those of the Trainer' if STAGES[stage] else ''}: hf-cifar {command} --help-all"]
     return "\n".join(lines)
 
