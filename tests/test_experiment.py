@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from transformers import pipeline
 
 from hf_cifar import Experiment, InputError
-from hf_cifar.run import resolve
+from hf_cifar.run import resolve, trained_request
 
 TRAINING = ("--num-train-epochs", 2, "--train-batch-size", 16, "--learning-rate", 0.01)
 
@@ -106,8 +106,8 @@ def test_every_public_name_is_there():
     ],
 )
 def test_where_a_run_goes_by_default(options, folder, monkeypatch):
-    monkeypatch.setattr(resolve, "locate_checkpoint", lambda name: None)
-    monkeypatch.setattr(resolve, "locate_dataset", lambda name: None)
+    for name in ("locate_checkpoint", "locate_dataset"):
+        monkeypatch.setattr(trained_request, name, lambda name: None)
     assert str(resolve.request_for(options.pop("stage"), options).folder) == folder
 
 
