@@ -8,9 +8,11 @@ from functools import cache
 
 # Pillow's formats whose decoders run in this process and hold one picture. Left out are those that start another
 # program (EPS starts Ghostscript), that open a file within the file in any format (IPTC), and that only describe one.
+# Tried in this order for every image: the usual ones first.
 FORMATS = (
-    *("AVIF", "BMP", "CUR", "DDS", "DIB", "FITS", "GIF", "HEIF", "ICNS", "ICO", "IM", "JPEG", "JPEG2000", "MPO", "MSP"),
-    *("PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "SPIDER", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM"),
+    *("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"),
+    *("AVIF", "CUR", "DDS", "DIB", "FITS", "HEIF", "ICNS", "ICO", "IM", "JPEG2000", "MPO", "MSP", "PCX", "PPM", "PSD"),
+    *("QOI", "SGI", "SPIDER", "SUN", "TGA", "XBM", "XPM"),
 )
 # Pictures that Pillow may not read without a plugin, or not at all: reported rather than silently left out.
 HEIC_SUFFIXES = frozenset({".heic", ".heif"})

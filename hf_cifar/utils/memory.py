@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from hf_cifar.utils.allocator import give_back_memory
+
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -33,6 +35,7 @@ class PeakMemory:
 
 def _reset_process_peak() -> None:
     """Let Linux count the peak of this process anew; elsewhere it stays that of the whole process."""
+    give_back_memory()
     try:
         _CLEAR.write_text("5")  # see proc(5): resets the peak resident set size
     except OSError:
