@@ -1,9 +1,10 @@
 """Export a network to one ONNX file, for any number of images."""
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import torch
@@ -57,7 +58,8 @@ def export_onnx(network: nn.Module, pixels: torch.Tensor, file: Path, output: st
                 file,
                 input_names=[INPUT],
                 output_names=[output],
-                dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
+                # A name and not `Dim`: that claims every size, and torch 2.9 refuses it where it noted "not 1".
+                dynamic_shapes={INPUT: {0: "batch"}},
                 opset_version=OPSET,
                 external_data=False,
                 dynamo=True,
@@ -81,7 +83,7 @@ def _quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # onnxscript before 0.7 prints what it did
             warnings.simplefilter("ignore")
             yield
     finally:

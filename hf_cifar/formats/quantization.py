@@ -104,12 +104,25 @@ def _prepared(source: Path, target: Path) -> Iterator[Path]:
     logging.disable(logging.WARNING)  # advice for whoever tunes a quantisation by hand
     try:
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        _without_shapes_of_weights(prepared)
         yield prepared
     except Exception as error:  # the tools' errors share no type
         raise InputError(f"the network cannot be quantised ({first_line(error)})") from error
     finally:
         logging.disable(before)
         prepared.unlink(missing_ok=True)
+
+
+def _without_shapes_of_weights(file: Path) -> None:
+    """Remove what is noted of the weights' shapes: ONNX Runtime up to 1.23 transposes a matrix and keeps its note."""
+    import onnx
+
+    model = onnx.load(file)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    kept = [item for item in model.graph.value_info if item.name not in weights]
+    model.graph.ClearField("value_info")
+    model.graph.value_info.extend(kept)
+    onnx.save(model, file)
 
 
 def _reader(batches: Iterable[np.ndarray]) -> Any:

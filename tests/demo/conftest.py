@@ -37,4 +37,5 @@ def served(trained):
 def client(served):
     from gradio_client import Client
 
-    return Client(served.url, verbose=False, analytics_enabled=False)
+    # Three threads for each prediction: clients of older versions wait for themselves when they run out of threads.
+    return Client(served.url, max_workers=200, verbose=False, analytics_enabled=False)

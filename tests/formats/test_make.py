@@ -59,8 +59,9 @@ def test_every_form_computes_the_logits_for_any_number_of_images(family, tmp_pat
         assert np.abs(found - expected).max() <= TOLERANCE[form.method] * np.abs(expected).max(), form.title
 
 
-def test_a_file_holds_the_weights_the_names_that_clients_use_and_no_path(tmp_path):
+def test_a_file_holds_the_weights_the_names_that_clients_use_and_no_path(tmp_path, capsys):
     forms, _, _, _ = made_of("resnet", tmp_path, ["onnx", "onnx-fp16"])
+    assert capsys.readouterr().out == "", "the output of a command is its result"
     for form in forms:
         content = form.file.read_bytes()
         assert b"/hf_cifar/" not in content and b"site-packages" not in content and b"stack_trace" not in content

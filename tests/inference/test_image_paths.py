@@ -124,14 +124,15 @@ def test_folders_that_all_link_to_each_other_are_read_in_time(here):
 def test_what_was_asked_for_and_is_not_there_has_a_fault(here):
     (here / "list.txt").write_text("# nothing\n")
     os.mkfifo("pipe.png")
-    assert faults("gone.png", "empty", "*.gif", "list.txt", "missing.txt", "pipe.png", "photos", "a\0b") == {
+    found = faults("gone.png", "empty", "*.gif", "list.txt", "missing.txt", "pipe.png", "photos", "a\0b")
+    assert "embedded null" in found.pop("a\0b"), "the rest of the message is that of the version of Python"
+    assert found == {
         "gone.png": "No such file or directory",
         "empty": "holds no image",
         "*.gif": "matches no image",
         "list.txt": "names no image",
         "missing.txt": "No such file or directory",
         "pipe.png": "neither a file nor a folder",
-        "a\0b": "embedded null byte",
     }
 
 

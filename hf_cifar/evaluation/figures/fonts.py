@@ -5,6 +5,8 @@ the fonts of whoever reads them. Scripts whose letters change their shape, such 
 letter.
 """
 
+from unicodedata import category
+
 from hf_cifar.utils.progress import say
 
 DEFAULT = "DejaVu Sans"
@@ -60,8 +62,8 @@ def _find(characters: set[str]) -> None:
         if found and entries[file] not in families():
             _fallbacks.append(entries[file])
         left -= found
-    # What has no shape of its own, such as a joiner, is not missed.
-    missed = {character for character in left if character.isprintable()}
+    # What has no shape of its own, such as a joiner, is not missed; a letter newer than this Python ("Cn") is.
+    missed = {character for character in left if character.isprintable() or category(character) == "Cn"}
     _known.update({character: character for character in characters - left} | dict.fromkeys(left, ""))
     _known.update(dict.fromkeys(missed, MISSING))
     _unsaid.update(missed)
