@@ -20,10 +20,6 @@ MOST_DOUBTED = 0.2
 HIGH_ACCURACY = 0.5  # from which a class that is never recognised is a surprise
 FEW_IMAGES = 5  # of a class, below which its recall says nothing
 NAMED = 3  # classes that a line names at most
-FOR_RARE_CLASSES = (
-    "for rare classes, train with more of their images, or with --logit-adjustment 1 --selection-metric "
-    "balanced_accuracy"
-)
 
 
 class Verdict(Enum):
@@ -81,8 +77,8 @@ def describe_weak_doubts(num_doubted: int, num_examples: int, judge: str) -> str
         judge: what contradicts them, such as "the model".
     """
     return (
-        f"no label errors are suspected: {judge} contradicts {num_doubted:,} of {num_examples:,} labels, too many for "
-        f"the labels to be at fault"
+        f"no label errors are suspected: {judge} contradicts {num_doubted:,} of {num_examples:,} labels, more than can "
+        "be expected to be wrong"
     )
 
 
@@ -198,10 +194,9 @@ def _hidden_classes(split: SplitMetrics) -> str | None:
         words.append(f"too few images to judge {_named(rare)}")
     if not words:
         return None
-    remedy = f"; {FOR_RARE_CLASSES}" if missed and split.is_imbalanced else ""
     return (
         f"the accuracy hides weak classes: {'; '.join(words)}; balanced accuracy is "
-        f"{percent(split.balanced_accuracy, split.num_examples)}{remedy}"
+        f"{percent(split.balanced_accuracy, split.num_examples)}"
     )
 
 

@@ -104,9 +104,7 @@ def test_classes_that_the_accuracy_hides(good):
     metrics = replace(good, test=measured([1000, 1000, 1], 0.93, never=2))
     assert verdicts(metrics) == [Verdict.HIDDEN_CLASSES]
     line = text(metrics, Verdict.HIDDEN_CLASSES)
-    assert "no image of cat (1 image) is classified correctly; balanced accuracy is 62.00%; for rare classes" in line
-    even = replace(good, test=measured([700, 700, 700], 0.90, never=2))
-    assert text(even, Verdict.HIDDEN_CLASSES).endswith("balanced accuracy is 60.00%"), "no class is rare"
+    assert line.endswith("no image of cat (1 image) is classified correctly; balanced accuracy is 62.00%")
     rare = replace(good, test=measured([1000, 1000, 2], 1.0))
     assert "too few images to judge cat (2 images)" in text(rare, Verdict.HIDDEN_CLASSES)
     # A weak model misses classes without surprising anybody.
