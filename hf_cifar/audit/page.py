@@ -88,7 +88,7 @@ def _doubt(catalogue: Catalogue, doubt: Doubt) -> Shown:
 
 def _picture(catalogue: Catalogue, position: int) -> Picture:
     images = catalogue.images_of(position)
-    (image,) = replace(images, index=np.array([catalogue.row(position)])).decode([0])
+    alone = replace(images, index=np.array([catalogue.row(position)]))
+    (image,) = alone.decode([0])
     source, is_tiny = small_picture(image)
-    where = f"{catalogue.split(position)} {catalogue.row(position)}"
-    return Picture(source, is_tiny, catalogue.label(position), where)
+    return Picture(source, is_tiny, catalogue.label(position), alone.files()[0])

@@ -15,7 +15,6 @@ from hf_cifar.data.saved_datasets import is_saved_dataset
 from hf_cifar.data.sources import load_source
 from hf_cifar.data.splits import stratified_choice, without_corrupt
 from hf_cifar.errors import InputError
-from hf_cifar.utils.progress import say
 
 SPLIT = "foreign"
 
@@ -55,9 +54,7 @@ def foreign_images(name: str, limit: int | None, seed: int, skip_corrupt: bool) 
     if limit is not None and limit < len(images):
         images = images.select(stratified_choice(np.zeros(len(images), dtype=np.int64), limit, seed))
     if skip_corrupt:
-        images, num_corrupt = without_corrupt(images)
-        if num_corrupt:
-            say(f"warning: {num_corrupt:,} unreadable images of {title} are left out")
+        images, _ = without_corrupt(images)
     if not len(images):
         raise InputError(f"--ood-dataset {name} holds no images that can be read")
     return ForeignImages(title, images)

@@ -10,10 +10,12 @@ from hf_cifar.data.images import LabeledImages
 from hf_cifar.data.sources import Source
 from hf_cifar.errors import InputError
 from hf_cifar.run.origins import SplitKind, SplitOrigin
+from hf_cifar.utils.formatting import counted, listed
 from hf_cifar.utils.progress import say
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0
+NAMED = 3  # unreadable images that the warning names at most
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,13 @@ def _first_twins(images: LabeledImages) -> np.ndarray:
 
 
 def without_corrupt(images: LabeledImages) -> tuple[LabeledImages, int]:
-    """Return the images that can be read, found by reading every one, and the number of the others."""
+    """Return the images that can be read, found by reading every one, and the number of the others, which are named."""
     corrupt = list(images.corrupt())
+    if corrupt:
+        names = images.select(np.array(corrupt[:NAMED])).files()
+        more = [f"{len(corrupt) - NAMED:,} more"] if len(corrupt) > NAMED else []
+        words = f"{counted(len(corrupt), 'unreadable image')} of {images.name} left out"
+        say(f"warning: {words}: {listed([*names, *more])}")
     return images.select(np.delete(np.arange(len(images)), corrupt)), len(corrupt)
 
 

@@ -1,6 +1,7 @@
 """A few test images saved with the model's predictions, for the card and for a first try of the model."""
 
 import re
+import unicodedata
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -88,4 +89,6 @@ def _first_of_each_class(targets: np.ndarray) -> list[int]:
 
 
 def _slug(label: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:40] or "class"
+    """Return a label as part of a file name that every system takes: `Vögel` as `Vogel`."""
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", label) if not unicodedata.combining(letter))
+    return re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-")[:40] or "class"

@@ -58,7 +58,7 @@ def open_contact_sheet(path: Path, model: str, others: int = 1) -> Iterator[Writ
             image: str, predictions: list[dict[str, Any]], labels: list[str] | None = None, ood: OodAnswer | None = None
         ) -> None:
             kind, picture = _thumbnail(image)
-            best, *rest = (_unbroken(labelled(item)) for item in predictions)
+            best, *rest = (escape(labelled(item)) for item in predictions)
             line = "".join(f"{item}<br>" for item in rest[:others])
             line += "" if labels is None else f"{escape(shown_set(labels))}<br>"
             path_shown = escape(readable(image)).replace("/", "/<wbr>")  # a name in one piece where it fits
@@ -67,11 +67,6 @@ def open_contact_sheet(path: Path, model: str, others: int = 1) -> Iterator[Writ
 
         yield write
         file.write(TAIL)
-
-
-def _unbroken(text: str) -> str:
-    """Return a label with its share, as HTML that never puts the sign alone on a line."""
-    return escape(text).replace(" %", "&nbsp;%")
 
 
 def _thumbnail(image: str) -> tuple[str, str]:

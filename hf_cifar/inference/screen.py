@@ -10,7 +10,7 @@ from hf_cifar.run.ood_scores import OodAnswer
 from hf_cifar.utils.progress import write_above
 
 ALWAYS_SHOWN = 2  # labels, however small their scores
-LEAST_SHOWN = 0.0005  # of a further label: less would be read as 0.0 %
+LEAST_SHOWN = 0.0005  # of a further label: less would be read as 0.0%
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def answers_to_screen() -> Iterator[WriteRow]:
 def answer_line(
     image: str, predictions: list[dict[str, Any]], labels: list[str] | None = None, ood: OodAnswer | None = None
 ) -> str:
-    """Return `9-nine.png  nine 99.3 %  eight 0.4 %`: the two best labels, and others that are more than 0.0 %.
+    """Return `9-nine.png  nine 99.3%  eight 0.4%`: the two best labels, and others that are more than 0.0%.
 
     Nothing in a name moves the cursor or changes the colours of a terminal. A prediction set is at the end of the line,
     and after it an out-of-distribution score.
@@ -42,7 +42,7 @@ def answer_line(
 def labelled(prediction: dict[str, Any]) -> str:
     """Return a label with its score, as a percentage where it is a probability."""
     label, score = prediction["label"], prediction["score"]
-    return f"{label} {100 * score:.1f} %" if 0 <= score <= 1 else f"{label} {score:.3g}"
+    return f"{label} {100 * score:.1f}%" if 0 <= score <= 1 else f"{label} {score:.3g}"
 
 
 def shown_set(labels: list[str]) -> str:

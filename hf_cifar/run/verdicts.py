@@ -10,7 +10,7 @@ from enum import Enum
 from hf_cifar.run.against_probe import AgainstProbe
 from hf_cifar.run.split_metrics import SplitMetrics
 from hf_cifar.run.stage_metrics import StageMetrics
-from hf_cifar.utils.formatting import listed, percent, points, signed_interval
+from hf_cifar.utils.formatting import counted, listed, percent, points, signed_interval
 
 LARGE_ERROR = 0.025  # standard error of an accuracy, from which a split is called small: a 95% interval of 5 points
 Z_95 = 1.96  # standard errors that half a 95% interval is wide
@@ -77,8 +77,8 @@ def describe_weak_doubts(num_doubted: int, num_examples: int, judge: str) -> str
         judge: what contradicts them, such as "the model".
     """
     return (
-        f"no label is called doubtful: {judge} contradicts {num_doubted:,} of {num_examples:,}, which says more about "
-        f"{judge} than about the labels"
+        f"no label errors are suspected: {judge} contradicts {num_doubted:,} of {num_examples:,} labels, more than can "
+        "be expected to be wrong"
     )
 
 
@@ -138,9 +138,10 @@ def _majority(split: SplitMetrics) -> str | None:
     share = largest.num_examples / split.num_examples
     if not _reaches(split, share):
         return None
+    shown = percent(share, split.num_examples)
     return (
-        f"not shown to be better than always answering {name}, which is right for {percent(share, split.num_examples)} "
-        f"of these images: the interval of the accuracy begins at {percent(split.accuracy_ci95[0])}"
+        f'not shown to be better than always answering "{name}", which is right for {shown} of these images: the '
+        f"interval of the accuracy begins at {percent(split.accuracy_ci95[0])}"
     )
 
 
@@ -175,7 +176,7 @@ def _small_validation(metrics: StageMetrics) -> str | None:
 
 
 def _images(count: int, split: str) -> str:
-    return f"{count:,} {split} image{'' if count == 1 else 's'}"
+    return counted(count, f"{split} image")
 
 
 def _hidden_classes(split: SplitMetrics) -> str | None:
@@ -188,13 +189,13 @@ def _hidden_classes(split: SplitMetrics) -> str | None:
     rare = {name: count for name, count in rare.items() if name not in missed}
     words = []
     if missed:
-        words.append(f"never right for {_named(missed)}")
+        words.append(f"no image of {_named(missed)} is classified correctly")
     if rare:
         words.append(f"too few images to judge {_named(rare)}")
     if not words:
         return None
     return (
-        f"the accuracy hides classes: {'; '.join(words)}; balanced accuracy is "
+        f"the accuracy hides weak classes: {'; '.join(words)}; balanced accuracy is "
         f"{percent(split.balanced_accuracy, split.num_examples)}"
     )
 
@@ -202,7 +203,7 @@ def _hidden_classes(split: SplitMetrics) -> str | None:
 def _named(classes: dict[str, int]) -> str:
     """Return classes with their numbers of images, the largest first: `frog (7 images), cat (1 image) and 2 more`."""
     ordered = sorted(classes.items(), key=lambda item: -item[1])
-    names = [f"{name} ({count:,} image{'' if count == 1 else 's'})" for name, count in ordered[:NAMED]]
+    names = [f"{name} ({counted(count, 'image')})" for name, count in ordered[:NAMED]]
     return listed([*names, *([f"{len(ordered) - NAMED:,} more"] if len(ordered) > NAMED else [])])
 
 

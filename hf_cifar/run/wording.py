@@ -3,7 +3,7 @@
 from hf_cifar.run.ood_metrics import OodMetrics
 from hf_cifar.run.origins import SplitKind, SplitOrigin, StartKind, StartOrigin, WeightsKind, WeightsOrigin
 from hf_cifar.run.stage_metrics import WithoutLeaks
-from hf_cifar.utils.formatting import interval, listed, percent
+from hf_cifar.utils.formatting import counted, interval, listed, percent
 
 
 def describe_weights(origin: WeightsOrigin) -> str:
@@ -53,7 +53,7 @@ def describe_ood(part: OodMetrics) -> str:
 
 def describe_without_leaks(part: WithoutLeaks) -> str:
     """Return the accuracy without images that have a twin in training: `61.90% without 99 images …`."""
-    images = f"{part.num_left_out:,} image{'' if part.num_left_out == 1 else 's'}"
+    images = counted(part.num_left_out, "image")
     return (
         f"{percent(part.accuracy, part.num_examples)} (95% CI {interval(part.accuracy_ci95, part.num_examples)}) "
         f"without {images} that training has twins of ({part.num_exact:,} identical, {part.num_near:,} near-duplicates)"

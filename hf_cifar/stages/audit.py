@@ -11,10 +11,11 @@ import torch
 
 from hf_cifar.audit.audit import AUDIT_FILE, Audit
 from hf_cifar.audit.examined import Examined, examine
-from hf_cifar.audit.findings import Catalogue, Doubt, Findings, Group, Pair
+from hf_cifar.audit.findings import UNREADABLE_FILE, Catalogue, Doubt, Findings, Group, Pair
 from hf_cifar.audit.near_duplicates import near_duplicates, whitened
 from hf_cifar.audit.page import PAGE_FILE, write_page
 from hf_cifar.config.run_config import RunConfig
+from hf_cifar.data.layout import describe_source
 from hf_cifar.data.sources import Source, load_source
 from hf_cifar.data.splits import limited
 from hf_cifar.data.twins import first_twins
@@ -33,7 +34,7 @@ from hf_cifar.training.probe.features import FeatureCache, Features
 from hf_cifar.training.probe.out_of_fold import out_of_fold_logits
 from hf_cifar.utils import processes
 from hf_cifar.utils.device import on_device
-from hf_cifar.utils.formatting import percent
+from hf_cifar.utils.formatting import counted, percent
 from hf_cifar.utils.logits import log_probabilities
 from hf_cifar.utils.progress import say
 
@@ -92,8 +93,10 @@ class AuditResult:
         doubts = ", ".join(f"{facts.num_doubtful:,} of {name}" for name, facts in audit.splits.items())
         right = f"probes that did not see them are right for {percent(audit.probe_accuracy)}"
         lines = [
-            f"identical images: {audit.num_groups:,} groups, {audit.num_contradictions:,} of them under several labels",
-            f"near-duplicates: {audit.num_pairs:,} pairs{'' if audit.complete else ' (the most alike of too many)'}, "
+            f"identical images: {counted(audit.num_groups, 'group')}, {audit.num_contradictions:,} of them under "
+            "several labels",
+            f"near-duplicates: {counted(audit.num_pairs, 'pair')}"
+            f"{'' if audit.complete else ' (the most alike of too many)'}, "
             f"{audit.num_pair_contradictions:,} of them under two labels",
             *(
                 f"{item.split} images with a twin in {item.other}: {item.num_exact:,} identical, {item.num_near:,} near"
@@ -101,7 +104,7 @@ class AuditResult:
             ),
             f"{audit.weak_doubts or f'labels in doubt: {doubts}'} ({right})",
         ]
-        return [*lines, f"unreadable files: {unreadable:,}"] if unreadable else lines
+        return [*lines, f"unreadable files: {unreadable:,} (named in {UNREADABLE_FILE})"] if unreadable else lines
 
 
 def run_audit(request: Request) -> AuditResult:
@@ -207,7 +210,7 @@ def _examined(source: Source, config: RunConfig) -> dict[str, Examined]:
     if not any(len(part.images) for part in examined.values()):
         raise InputError(f"no image of {source.name} can be read")
     sizes = ", ".join(f"{name} {len(part.images):,}" for name, part in examined.items())
-    say(f"data: {source.name}, {len(source.label_names)} classes; {sizes}")
+    say(f"data: {describe_source(source)}; {sizes}")
     return examined
 
 

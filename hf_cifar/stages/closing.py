@@ -26,8 +26,9 @@ def say_stage(result: StageResult, said: Collection[Verdict] = ()) -> list[Verdi
     """
     say(result.headline())
     found = findings(result.metrics)
-    # Copies are said when the data are read, before anybody waits for a training on them.
-    left_out = {Verdict.COPIES, *said}
+    # Copies are said when the data are read, before anybody waits for a training on them; why the report suspects no
+    # label errors is for its reader.
+    left_out = {Verdict.COPIES, Verdict.WEAK_DOUBTS, *said}
     rows = [("warning:", finding.text) for finding in found if finding.verdict not in left_out]
     say_labelled(rows, "bold yellow")
     return [finding.verdict for finding in found if finding.verdict in OF_THE_DATA]
@@ -58,7 +59,7 @@ def _meaning(metrics: StageMetrics) -> str:
     name, largest = max(test.per_class.items(), key=lambda item: item[1].num_examples)
     share = percent(largest.num_examples / test.num_examples, test.num_examples)
     right = f"{round(test.accuracy * test.num_examples):,} of {test.num_examples:,} {metrics.split} images"
-    words = f"{right} are right, where always answering {name} is right for {share}"
+    words = f'{right} are right, where always answering "{name}" is right for {share}'
     if metrics.against_probe is None:
         return words
     against = metrics.against_probe

@@ -138,7 +138,9 @@ def _say(plan: DryRun) -> None:
     for stage in plan.stages:
         kept = f"checkpoints of {file_size(stage.checkpoint_bytes)}, at most {KEPT} at a time"
         rate = f" at {stage.images_per_second:,.0f} images/s" if stage.images else ""
-        if stage.epochs is None:
+        if stage.epochs is None and not stage.images:
+            words = f"the features of every image are cached; {kept}"
+        elif stage.epochs is None:
             words = f"{stage.images:,} images once through the backbone{rate}: {duration(stage.seconds)}; {kept}"
         else:
             words = (

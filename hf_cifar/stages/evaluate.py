@@ -132,8 +132,6 @@ def _seen(request: Request, source: Source, split: EvaluationSplit) -> list[tupl
 def _describe(split: EvaluationSplit) -> str:
     """Return how many images are measured, where they come from, and how many of them the model was trained on."""
     words = f"{len(split.images):,} images ({describe_split(split.origin)})"
-    if split.num_corrupt:
-        words += f"; warning: {split.num_corrupt:,} unreadable images are left out"
     if split.num_left_out:
         words += f"; {split.num_left_out:,} images that the model was trained on are left out"
     if split.num_trained_on:

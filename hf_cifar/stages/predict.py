@@ -25,6 +25,8 @@ from hf_cifar.run.ood_scores import KEPT
 from hf_cifar.run.request import Request
 from hf_cifar.utils import processes
 from hf_cifar.utils.files import written_aside
+from hf_cifar.utils.formatting import counted
+from hf_cifar.utils.labelled_lines import say_labelled
 from hf_cifar.utils.packages import require
 from hf_cifar.utils.progress import progress, say
 
@@ -128,8 +130,19 @@ def run_prediction(request: Request) -> PredictionResult:
                     answered += 1
                 bar.update()
     seconds = time.perf_counter() - started
+    _say_files(output, page, answered)
     html = None if page is None else str(page)
     return PredictionResult(output, html, answered, faults, skipped, predictor.name, seconds, threshold)
+
+
+def _say_files(output: str | None, page: Path | None, num_images: int) -> None:
+    """Say where the answers are now, apart from those that went to the screen."""
+    rows = []
+    if output not in (None, STANDARD_OUTPUT):
+        rows.append(("answers", f"{counted(num_images, 'image')} in {output}"))
+    if page is not None:
+        rows.append(("page", f"open {page}"))
+    say_labelled(rows, "bold green")
 
 
 def _open_writers(

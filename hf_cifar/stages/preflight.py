@@ -11,7 +11,8 @@ from hf_cifar.utils.network import go_offline, hub_cached, hub_reachable, is_add
 from hf_cifar.utils.packages import require, require_train
 
 TORCHVISION_SERVER = "https://download.pytorch.org"
-ALTERNATIVES = "use a local folder (--dataset DIR) and local weights (--weights FILE), or try --recipe demo"
+LOCAL_DATASET = "give a local folder (--dataset DIR), or try --recipe demo"
+LOCAL_MODEL = "give weights that are on this machine (--weights FILE), or the bundled --model resnet18-mini"
 
 
 def check(request: Request) -> None:
@@ -48,7 +49,8 @@ def check(request: Request) -> None:
             if not hub_cached(kind, name, revision):
                 full = name if revision is None else f"{name}@{revision}"
                 replaced = config.stages or config.stage == "audit" or kind == "dataset"
-                ways = ALTERNATIVES if replaced else "use a saved folder (--checkpoint DIR)"
+                local = LOCAL_DATASET if kind == "dataset" else LOCAL_MODEL
+                ways = local if replaced else "use a saved folder (--checkpoint DIR)"
                 # What was meant may be a path that is not there.
                 given = (config.data.dataset, config.checkpoint, config.finetune.from_, config.model.model)
                 missing = f"no folder {full} is here, " if full in given else ""
@@ -78,5 +80,5 @@ def _check_torchvision(request: Request) -> None:
     if not torchvision_weights_cached(model.name) and not reachable(TORCHVISION_SERVER):
         raise InputError(
             f"cannot reach {TORCHVISION_SERVER}, and the {weights.name} weights of {model.name} are not cached: "
-            + ALTERNATIVES
+            f"{LOCAL_MODEL}, which is much weaker"
         )

@@ -53,9 +53,6 @@ def load_training_data(config: RunConfig) -> TrainingData:
         f"{name} {len(images):,} ({describe_split(splits.origin[name])})" for name, images in parts.items()
     )
     say(f"data: {describe_source(source)}; {sizes}")
-    for name, count in splits.num_corrupt.items():
-        if count:
-            say(f"warning: {count:,} unreadable images of {name} are left out")
     few = sum(map(len, parts.values())) <= MAX_IMAGES
     hashes = {name: image_hashes(images) for name, images in parts.items()} if few else None
     if hashes is not None:

@@ -80,9 +80,12 @@ def advice(fraction: float, *, cached: bool, workers: int) -> str | None:
     if fraction <= TOLERATED:
         return None
     cores = usable_cores()
-    ways = [] if cached else ["--image-cache SIZE, so that no image is decoded twice"]
+    ways = [] if cached else ["--image-cache SIZE (no image is decoded twice)"]
     if workers < cores:
         ways.append(f"--dataloader-num-workers {min(cores, max(2, 2 * workers))}")
-    ways.append("images that are stored smaller, or a cheaper --augment")
-    later = "" if cached and len(ways) == 1 else "; --resume goes on with another cache and other workers"
-    return f"warning: {fraction:.0%} of the training time was spent waiting for images: try {'; '.join(ways)}{later}"
+    ways += ["smaller image files", "a cheaper --augment"]
+    later = "" if cached and workers >= cores else "; cache and workers may be changed with --resume"
+    return (
+        f"warning: {fraction:.0%} of the training time was spent waiting for images: to be faster, try "
+        f"{', '.join(ways[:-1])} or {ways[-1]}{later}"
+    )

@@ -234,13 +234,13 @@ def test_on_a_terminal_the_answers_are_shown_and_no_file_is_written(photos, chec
     result = run_prediction(request(checkpoint, [photos / "mode-L.png", photos / "mode-P.png"], None, top_k=2))
     lines = capsys.readouterr().out.splitlines()
     [best, _], _ = reference(checkpoint, [photos / "mode-L.png", photos / "mode-P.png"], 2)
-    assert len(lines) == 2 and lines[0].startswith(f"{photos}/mode-L.png  {best['label']} {100 * best['score']:.1f} %")
+    assert len(lines) == 2 and lines[0].startswith(f"{photos}/mode-L.png  {best['label']} {100 * best['score']:.1f}%")
     assert result.output is None and result.summary()["output"] is None and not list(tmp_path.iterdir())
     assert run_prediction(request(checkpoint, [photos / "mode-L.png"], "asked.csv")).output == "asked.csv"
     assert capsys.readouterr().out == ""
 
 
-def test_a_page_is_written_where_asked(photos, checkpoint, tmp_path, monkeypatch):
+def test_a_page_is_written_where_asked(photos, checkpoint, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     images = [photos / "mode-L.png", photos / "mode-P.png"]
     result = run_prediction(request(checkpoint, images, None, html="sheet.html"))
@@ -249,7 +249,9 @@ def test_a_page_is_written_where_asked(photos, checkpoint, tmp_path, monkeypatch
     for wrong, message in (("sheet.html", "exists: choose another"), ("sheet.png", "ends in .html")):
         with pytest.raises(InputError, match=message):
             run_prediction(request(checkpoint, images, None, html=wrong))
+    capsys.readouterr()
     run_prediction(request(checkpoint, images, "both.csv", html="sheet.html", overwrite=True))
+    assert capsys.readouterr().err.splitlines()[-2:] == ["answers 2 images in both.csv", "page    open sheet.html"]
     assert (tmp_path / "both.csv").is_file()
 
 

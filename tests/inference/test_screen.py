@@ -14,16 +14,16 @@ def scores(**labels):
 
 
 def test_two_labels_and_what_is_more_than_nothing():
-    assert answer_line("9.png", scores(nine=0.99996, eight=1e-5, two=0.0)) == "9.png  nine 100.0 %  eight 0.0 %"
+    assert answer_line("9.png", scores(nine=0.99996, eight=1e-5, two=0.0)) == "9.png  nine 100.0%  eight 0.0%"
     assert answer_line("9.png", scores(nine=0.9, eight=0.05, two=0.0496, one=0.0004)) == (
-        "9.png  nine 90.0 %  eight 5.0 %  two 5.0 %"
+        "9.png  nine 90.0%  eight 5.0%  two 5.0%"
     )
     assert answer_line("9.png", scores(age=41.25)) == "9.png  age 41.2"
 
 
 def test_a_name_does_not_command_the_terminal():
     line = answer_line("a\x1b[2Jb\r.png", scores(**{"c\x07at": 1.0}))
-    assert line == "a�[2Jb�.png  c�at 100.0 %"
+    assert line == "a�[2Jb�.png  c�at 100.0%"
 
 
 @pytest.mark.parametrize(("size", "kind"), [((600, 300), "jpeg"), ((32, 32), "png")])
@@ -35,7 +35,7 @@ def test_a_contact_sheet_is_one_page_that_opens_offline(size, kind, tmp_path):
         write(str(path), scores(dog=1.0))
     page = (tmp_path / "page.html").read_text()
     assert page.count("<figure>") == 2 and page.count(f"data:image/{kind};base64,") == 2
-    assert "<script>" not in page and "&lt;script&gt; 75.0&nbsp;%" in page and "dog 25.0&nbsp;%" in page
+    assert "<script>" not in page and "&lt;script&gt; 75.0%" in page and "dog 25.0%" in page
     assert "runs/&lt;a&gt;" in page and "&lt;b&gt;&amp;.png" in page
     assert not re.findall(r"https?://|src=\"(?!data:)|@import|url\(", page)
     assert SIDE >= 96 and len(page) < 40_000

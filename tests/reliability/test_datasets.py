@@ -176,7 +176,7 @@ def text_called_png(folder):
     first_of(colours(folder), b"hello")
 
 
-@case(0, "1 unreadable images of train are left out", flags=("--skip-corrupt",))
+@case(0, "1 unreadable image of train left out", flags=("--skip-corrupt",))
 def text_called_png_that_may_be_skipped(folder):
     first_of(colours(folder), b"hello")
 
@@ -191,7 +191,7 @@ def a_cut_file(folder):
     first_of(colours(folder), noise(1)[:300])
 
 
-@case(0, "1 unreadable images of train", flags=("--skip-corrupt",))
+@case(0, "1 unreadable image of train", flags=("--skip-corrupt",))
 def a_cut_file_that_may_be_skipped(folder):
     first_of(colours(folder), noise(1)[:300])
 
@@ -516,7 +516,7 @@ def a_cell_without_an_image(folder):
     parquet(folder, "train", TWENTY, [*cells, None])
 
 
-@case(0, "1 unreadable images of train", flags=("--skip-corrupt",))
+@case(0, "1 unreadable image of train", flags=("--skip-corrupt",))
 def a_cell_without_an_image_that_may_be_skipped(folder):
     cells = [{"bytes": noise(number), "path": None} for number in range(19)]
     parquet(folder, "train", TWENTY, [*cells, None])

@@ -95,6 +95,7 @@ def test_the_record_comes_back_as_it_was(audited):
 
 def test_the_page_opens_offline_and_shows_the_pairs(audited):
     page = audited.page.read_text()
+    assert "train/red/blue-0.png" in page, "each picture by its file"
     assert_offline(Page(page))
     assert_accessible(Page(page))
     sources = re.findall(r'src="(data:image/png;base64,[^"]+)"', page)
@@ -177,7 +178,7 @@ def test_probes_that_contradict_too_many_labels_doubt_none(image_folder, tiny_mo
     assert audit.num_doubted > 0.2 * 78 and audit.probe_accuracy < 0.6
     assert rows(result.folder / "doubtful_labels.csv") == []
     assert [facts.num_doubtful for facts in audit.splits.values()] == [0, 0]
-    words = f"no label is called doubtful: the probe contradicts {audit.num_doubted} of 78"
+    words = f"no label errors are suspected: the probe contradicts {audit.num_doubted} of 78 labels"
     assert words in capsys.readouterr().err and words in result.page.read_text()
 
 

@@ -49,6 +49,7 @@ def test_it_says_what_the_training_then_is_and_writes_nothing(command_line, opti
     others = [*options[:4], "--output-dir", tmp_path / "other", *options[6:]]
     assert line.run("probe", *others, "--dry-run") == 0, line.err
     assert json.loads(line.out.splitlines()[-1])["stages"][0]["images"] == 0
+    assert "the features of every image are cached" in line.err
 
 
 def test_seeds_multiply_and_nothing_is_pushed(configure, monkeypatch):

@@ -10,6 +10,9 @@ from hf_cifar.run.resolve import request_for
 from hf_cifar.stages import preflight
 from hf_cifar.utils import network as connection
 
+DATASET_WAYS = ("--dataset DIR", "--recipe demo")
+MODEL_WAYS = ("--weights FILE", "--model resnet18-mini")
+
 
 @pytest.fixture
 def no_network(monkeypatch, tmp_path):
@@ -37,22 +40,29 @@ def test_cached_dataset_and_weights_are_used_offline(no_network):
 
 
 @pytest.mark.parametrize(
-    ("values", "what"),
+    ("values", "what", "ways"),
     [
-        ({"dataset": "user/flowers", "weights": "none"}, "dataset user/flowers is not cached"),
-        ({"dataset": "digits", "model": "user/net"}, "model user/net is not cached"),
-        ({"dataset": "digits", "weights": "user/net"}, "model user/net is not cached"),
-        ({"dataset": "digits", "weights": "user/net@v2"}, "model user/net@v2 is not cached"),
-        ({"dataset": "digits", "model": "vit-base"}, "model google/vit-base-patch16-224-in21k is not cached"),
-        ({"dataset": "digits", "stage": "finetune", "from_": "user/net@v2"}, "model user/net@v2 is not cached"),
-        ({"dataset": "digits"}, "IMAGENET1K_V1 weights of resnet18 are not cached"),
+        ({"dataset": "user/flowers", "weights": "none"}, "dataset user/flowers is not cached", DATASET_WAYS),
+        ({"dataset": "digits", "model": "user/net"}, "model user/net is not cached", MODEL_WAYS),
+        ({"dataset": "digits", "weights": "user/net"}, "model user/net is not cached", MODEL_WAYS),
+        ({"dataset": "digits", "weights": "user/net@v2"}, "model user/net@v2 is not cached", MODEL_WAYS),
+        (
+            {"dataset": "digits", "model": "vit-base"},
+            "google/vit-base-patch16-224-in21k is not cached",
+            MODEL_WAYS,
+        ),
+        (
+            {"dataset": "digits", "stage": "finetune", "from_": "user/net@v2"},
+            "model user/net@v2 is not cached",
+            MODEL_WAYS,
+        ),
+        ({"dataset": "digits"}, "IMAGENET1K_V1 weights of resnet18 are not cached", MODEL_WAYS),
     ],
 )
-def test_what_is_out_of_reach_is_named_with_the_ways_out(no_network, values, what):
+def test_what_is_out_of_reach_is_named_with_the_ways_out(no_network, values, what, ways):
     with pytest.raises(InputError, match=what) as caught:
         preflight.check(config(**values))
-    for way in ("--dataset DIR", "--weights FILE", "--recipe demo"):
-        assert way in str(caught.value)
+    assert [way for way in (*DATASET_WAYS, *MODEL_WAYS) if way in str(caught.value)] == list(ways), "what is missing"
 
 
 @pytest.mark.parametrize("revision", ["v2", "refs/pr/1", "c" * 40])

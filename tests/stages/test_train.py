@@ -159,7 +159,7 @@ def test_resume_after_an_interruption_ends_in_the_same_head(configure, tmp_path,
     assert histories[0] == histories[1]
 
 
-def test_corrupt_images_are_named_or_left_out_and_counted(configure, tmp_path, no_pictures):
+def test_corrupt_images_are_named_or_left_out_and_counted(configure, tmp_path, no_pictures, capfd):
     folder = write_images(tmp_path / "data" / "train", 20).parent
     write_images(folder / "test", 5)
     (folder / "train" / "red" / "7.png").write_bytes(b"\x89PNG not really")
@@ -167,5 +167,8 @@ def test_corrupt_images_are_named_or_left_out_and_counted(configure, tmp_path, n
     with pytest.raises(InputError, match=r"red/7.png\) cannot be read .*--skip-corrupt"):
         run_training(configure(dataset=str(folder)))
     metrics = run_training(configure(dataset=str(folder), skip_corrupt=True)).metrics.dataset
+    err = capfd.readouterr().err
+    assert "1 unreadable image of train left out: train/red/7.png" in err
+    assert "1 unreadable image of test left out: test/blue/1.png" in err
     assert metrics.num_corrupt == {"train": 1, "validation": 0, "test": 1}
     assert metrics.num_train + metrics.num_validation == 59 and metrics.num_test == 14

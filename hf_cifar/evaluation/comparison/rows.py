@@ -60,6 +60,7 @@ class RunRow:
         accuracy, accuracy_ci95, balanced_accuracy, f1_macro, f1_macro_present, top5_accuracy, nll, ece,
             ece_calibrated: of the test images.
         num_examples: the number of these.
+        num_classes: the number of classes.
         mean_corruption_accuracy: where it was measured.
         parameters: of the model.
         cost: of the model; None where it cannot be loaded.
@@ -87,6 +88,7 @@ class RunRow:
     peak_memory_mb: float | None
     training_seconds: float | None
     num_examples: int
+    num_classes: int
     seeds: SeedSummary | None = None
 
     @property
@@ -122,6 +124,7 @@ class RunRow:
             peak_memory_mb=train.peak_memory_mb if train else None,
             training_seconds=train.seconds if train else None,
             num_examples=test.num_examples,
+            num_classes=len(test.per_class),
             seeds=metrics.seeds,
         )
 
@@ -129,6 +132,7 @@ class RunRow:
         """Return plain values for JSON, with those of the cost beside the others."""
         values = asdict(self)
         values.pop("num_examples")
+        values.pop("num_classes")
         values["seeds"] = self.seeds.to_dict() if self.seeds else None
         names = ("gflops", "image_size", "images_per_second", "latency_ms", "latency_ms_quartiles")
         cost = values.pop("cost") or dict.fromkeys(names)

@@ -33,7 +33,7 @@ def quality_table(runs: Sequence[RunRow]) -> Table:
             lambda run: percent(run.f1_macro_present) if has_two_macro_f1 else MISSING,
             False,
         ),
-        ("top-5", lambda run: percent(run.top5_accuracy, run.num_examples), True),
+        ("top-5", _top5, False),
         ("ECE", lambda run: error(run.ece), True),
         ("ECE calibrated", lambda run: error(run.ece_calibrated), False),
         ("corrupted images", lambda run: percent(run.mean_corruption_accuracy), False),
@@ -118,6 +118,10 @@ def _table(title: str, columns: Sequence[_Column], runs: Sequence[RunRow]) -> Ta
 
 def _accuracy(run: RunRow) -> str:
     return f"{percent(run.accuracy, run.num_examples)} ({interval(run.accuracy_ci95, run.num_examples)})"
+
+
+def _top5(run: RunRow) -> str:
+    return percent(run.top5_accuracy, run.num_examples) if run.num_classes > 5 else MISSING
 
 
 def _cost(write: Callable[[ModelCost], str]) -> Callable[[RunRow], str]:

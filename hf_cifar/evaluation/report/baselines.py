@@ -19,6 +19,6 @@ def baseline_table(metrics: StageMetrics) -> Table:
         rows.append(["its probe", percent(against.probe_accuracy, count), interval(bounds, count), difference])
     name, largest = max(test.per_class.items(), key=lambda item: item[1].num_examples)
     share = largest.num_examples / count if count else 0.0
-    rows.append([f"always answering {name}", percent(share, count), MISSING, f"{100 * (test.accuracy - share):+.2f}"])
+    rows.append([f'always answering "{name}"', percent(share, count), MISSING, f"{100 * (test.accuracy - share):+.2f}"])
     columns = ["", "accuracy", "95% interval", "lead of this model (points)"]
     return Table(columns, rows, title="Beside simpler answers")

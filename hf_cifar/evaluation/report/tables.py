@@ -12,7 +12,7 @@ from hf_cifar.run.split_metrics import SplitMetrics
 from hf_cifar.run.stage_metrics import SPLITS, Hardware, Robustness, StageMetrics
 from hf_cifar.run.train_summary import FinetuneSummary, ProbeSummary
 from hf_cifar.run.wording import describe_split, describe_start, describe_without_leaks
-from hf_cifar.utils.formatting import MISSING, duration, error, interval, number, percent
+from hf_cifar.utils.formatting import MISSING, counted, duration, error, interval, number, percent
 
 Rows = list[tuple[str, str]]
 
@@ -135,7 +135,9 @@ def _images(metrics: StageMetrics, split: str) -> str | None:
         return None
     origin = f": {describe_split(data.splits[split])}" if split in data.splits else ""
     num_corrupt = data.num_corrupt.get(split, 0)
-    return f"{count:,} images{origin}" + (f"; {num_corrupt:,} unreadable images left out" if num_corrupt else "")
+    return f"{count:,} images{origin}" + (
+        f"; {counted(num_corrupt, 'unreadable image')} left out" if num_corrupt else ""
+    )
 
 
 def _seen(metrics: StageMetrics) -> str | None:

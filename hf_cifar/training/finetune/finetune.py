@@ -167,8 +167,8 @@ class Finetune:
         metric = self.options.selection_metric
         if not is_at_least(after[1], before[1], metric):
             say(
-                f"warning: no epoch is as good on validation as the start, which is kept: {metric} {before[1]:.4f}, "
-                f"after epoch {chosen.epoch:g} {after[1]:.4f}; try a lower --learning-rate"
+                f"warning: no epoch is as good on validation as the start, so the start is kept: {metric} "
+                f"{before[1]:.4f}, against {after[1]:.4f} after epoch {chosen.epoch:g}; try a lower --learning-rate"
             )
             put_weights(self.model, self.snapshot.weights)
             after, chosen = before, Chosen(epoch=0.0, step=0, metric=metric, value=before[1])

@@ -31,7 +31,7 @@ def out_of_fold_logits(
             continue
         if len(others) > MAX_FITTED:
             others = np.sort(np.random.default_rng(seed).choice(others, MAX_FITTED, replace=False))
-        say(f"labels: fold {number + 1} of {folds}, a probe on {len(others):,} images doubts {len(held):,}")
+        say(f"labels: fold {number + 1} of {folds}, a probe on {len(others):,} images judges the other {len(held):,}")
         (solution,) = solve_path(features[others], labels[others], num_labels, [STRENGTH], MAX_ITERATIONS)
         logits[held] = solution.logits(features[held])
     return logits

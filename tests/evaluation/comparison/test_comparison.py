@@ -80,6 +80,9 @@ def test_cells_of_the_tables(comparison):
     )
     assert quality.rows[0][1] == "97.77% (91.11% to 100.00%)"
     assert "0.0235" in quality.rows[0] and "corrupted images" not in quality.columns
+    few, many = (replace(comparison.runs[0], num_classes=number) for number in (5, 6))
+    assert "top-5" not in quality_table([few]).columns, "of five classes it is 100 %"
+    assert "top-5" in quality_table([few, many]).columns
     costs = cost_table(comparison.runs, 32)
     assert costs.rows[0][1:6] == ["32×48", "1.23 M", "1.82", "1,234", "7.89 ms"]
     assert costs.rows[2][1] == costs.rows[2][3] == "–" and costs.rows[2][2] != "–"

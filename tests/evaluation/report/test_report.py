@@ -329,7 +329,7 @@ def test_the_result_stands_beside_simpler_answers():
     assert rows[1][:2] == ["this model", "90.00%"]
     # Wilson's interval of 85 of 100 by hand: (85 + 1.92073 -+ 1.95996 * sqrt(85 * 15 / 100 + 0.96036)) / 103.84146.
     assert rows[2] == ["its probe", "85.00%", "76.71% to 90.70%", "+5.00 (+1.23 to +8.77)"]
-    assert rows[3] == ["always answering ape", "60.00%", "–", "+30.00"]
+    assert rows[3] == ['always answering "ape"', "60.00%", "–", "+30.00"]
     alone = Page(render("x", metrics_of("probe", split_metrics_of(logits, labels, ["ape", "bee"]))))
     assert len(alone.table("Beside simpler answers")) == 3
 

@@ -69,7 +69,7 @@ def test_a_destroyed_model_is_replaced_by_its_start(options, probe, configure, t
     assert same(weights(result), weights(probe, "probe"))
     assert result.metrics.validation.accuracy == probe.metrics.validation.accuracy
     err = capfd.readouterr().err
-    assert "no epoch is as good on validation as the start, which is kept" in err and "--learning-rate" in err
+    assert "no epoch is as good on validation as the start, so the start is kept" in err and "--learning-rate" in err
 
 
 def test_it_holds_after_resume(probe, configure, tmp_path):
