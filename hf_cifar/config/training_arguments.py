@@ -4,6 +4,7 @@ Light on purpose: a request is judged before transformers is imported.
 """
 
 import os
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,6 +14,7 @@ from hf_cifar.errors import InputError, unknown_name
 
 # A training argument of ours: the images of a batch over all processes.
 TRAIN_BATCH_SIZE = "train_batch_size"
+REPORT_TO = "report_to"
 # What says how to compute, not what: given with lpft, it holds in both of its stages.
 SHARED_TRAINING_ARGUMENTS = (
     "use_cpu",
@@ -25,7 +27,7 @@ SHARED_TRAINING_ARGUMENTS = (
     "ddp_backend",
     "ddp_timeout",
     "disable_tqdm",
-    "report_to",
+    REPORT_TO,
     "tf32",
 )
 # What does something in a stage that trains nothing.
@@ -90,7 +92,20 @@ TRACKERS: dict[str, tuple[tuple[str, ...], str]] = {
     "swanlab": (("swanlab",), "swanlab"),
     "codecarbon": (("codecarbon",), "codecarbon"),
 }
-NO_TRACKER = ("none", "all")
+ALONE = ("none", "all")  # names beside which no other stands
+
+
+def with_trackers_listed(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return training arguments with the names of `--report-to` as a list, each once.
+
+    Args:
+        arguments: `report_to` is a name, several separated by commas, or a list of these.
+    """
+    given = arguments.get(REPORT_TO)
+    if given is None:
+        return arguments
+    names = [name.strip() for item in (given if isinstance(given, list) else [given]) for name in str(item).split(",")]
+    return {**arguments, REPORT_TO: list(dict.fromkeys(name for name in names if name))}
 
 
 def check_training_arguments(arguments: dict[str, Any], prefix: str = "") -> None:
@@ -108,8 +123,7 @@ def check_training_arguments(arguments: dict[str, Any], prefix: str = "") -> Non
         if limits is not None and value is not None:
             option = flag(prefix + name)
             limits.check(option, _number(name, option, value))
-    if arguments.get("report_to") is not None:
-        _check_trackers(arguments["report_to"])
+    _check_trackers(arguments.get(REPORT_TO) or ())
 
 
 def _number(name: str, option: str, value: Any) -> float:
@@ -125,12 +139,14 @@ def _number(name: str, option: str, value: Any) -> float:
     return value
 
 
-def _check_trackers(names: Any) -> None:
-    for name in names if isinstance(names, list) else [names]:
-        if name in NO_TRACKER:
+def _check_trackers(names: Sequence[str]) -> None:
+    for name in names:
+        if name in ALONE:
+            if len(names) > 1:
+                raise InputError(f"--report-to {' '.join(names)}: {name} stands alone, leave it or the others out")
             continue
         if name not in TRACKERS:
-            raise unknown_name("tracker for --report-to", str(name), [*TRACKERS, *NO_TRACKER])
+            raise unknown_name("tracker for --report-to", name, [*TRACKERS, *ALONE])
         modules, package = TRACKERS[name]
         if not any(find_spec(module) for module in modules):
             raise InputError(f"--report-to {name} needs a package that is not installed: pip install {package}")

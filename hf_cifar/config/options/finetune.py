@@ -5,6 +5,7 @@ from typing import Any
 
 from hf_cifar.config.fields import Range, at_least, option
 from hf_cifar.config.stages import TRAINING_STAGES
+from hf_cifar.config.training_arguments import with_trackers_listed
 from hf_cifar.errors import InputError
 
 SCHEDULES = (
@@ -91,6 +92,7 @@ class FinetuneConfig:
     training: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.training = with_trackers_listed(self.training)
         if not self.layers and self.unfreeze not in ("all", "gradual"):
             raise InputError("--unfreeze names nothing: give all, gradual, or layers separated by commas")
         if self.interpolate not in ("none", "auto"):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hf_cifar.config.fields import above, at_least, flag, option
+from hf_cifar.config.training_arguments import with_trackers_listed
 from hf_cifar.errors import InputError
 
 
@@ -56,6 +57,7 @@ class ProbeConfig:
     training: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.training = with_trackers_listed(self.training)
         if self.features == "online" and self.solver == "lbfgs":
             raise InputError("--solver lbfgs needs all features at once: use --features cached")
         if self.feature_backend == "onnx" and self.feature_dtype != "float32":
