@@ -107,10 +107,12 @@ def _asked_for(arguments: list[str]) -> str | None:
         return None
     if "--version" in asked:
         return f"hf-cifar {hf_cifar.__version__}"
-    from hf_cifar.config.help_text import overview, stage_help
+    from hf_cifar.config.help_text import overview, screen_width, stage_help
 
     named = words[words.index("--stage") + 1 : words.index("--stage") + 2] if "--stage" in words else words[:1]
-    return stage_help(named[0], "--help-all" in asked) if named and named[0] in COMMANDS else overview()
+    if named and named[0] in COMMANDS:
+        return stage_help(named[0], "--help-all" in asked, screen_width())
+    return overview(screen_width())
 
 
 def _run(arguments: list[str]) -> int:

@@ -8,13 +8,33 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from hf_cifar.config.fields import Range, above, at_least, between, flag, shortened
+from hf_cifar.config.fields import Range, Usual, above, at_least, between, flag, shortened
 from hf_cifar.config.stages import STAGES
 from hf_cifar.errors import InputError, unknown_name
 
 # A training argument of ours: the images of a batch over all processes.
 TRAIN_BATCH_SIZE = "train_batch_size"
 REPORT_TO = "report_to"
+# Those that `--help` tells, as options of ours (`fields.Usual`): what stands for the value, and how it is shown.
+TOLD: dict[str, tuple[str, Usual]] = {
+    "learning_rate": (
+        "N",
+        Usual(
+            "training",
+            "of fine-tuning; for a probe, one head at a constant rate instead of a grid (--lr)",
+            in_stages={
+                "finetune": "of the fine-tuning (--lr)",
+                "lpft": "of the fine-tuning (--lr); of the probe: --probe-learning-rate",
+                "probe": "of one head, at a constant rate, instead of a grid (--lr)",
+            },
+        ),
+    ),
+    "num_train_epochs": ("N", Usual("training", "passes over the training images (--epochs)")),
+    TRAIN_BATCH_SIZE: ("N", Usual("training", "images in a step, over all processes")),
+    REPORT_TO: ("NAME …", Usual("results", "log to tensorboard, trackio, mlflow, wandb, or several of them")),
+    "use_cpu": ("", Usual("", "compute on the CPU even where there is an accelerator")),
+    "dataloader_num_workers": ("N", Usual("", "processes that load images")),
+}
 # What says how to compute, not what: given with lpft, it holds in both of its stages.
 SHARED_TRAINING_ARGUMENTS = (
     "use_cpu",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from hf_cifar.config.fields import above, at_least, flag, option
+from hf_cifar.config.fields import Usual, above, at_least, flag, option
 from hf_cifar.config.training_arguments import with_trackers_listed
 from hf_cifar.errors import InputError
 
@@ -16,11 +16,13 @@ class ProbeConfig:
         "cached",
         "cached: one pass through the backbone, kept for the next run; online: every epoch through the backbone",
         choices=("cached", "online"),
+        usual=Usual("training", "computed once and kept, or in every epoch"),
     )
     solver: str = option(
         "trainer",
         "trainer: a grid of heads by SGD in one Trainer run; lbfgs: logistic regression over a path of L2 strengths",
         choices=("trainer", "lbfgs"),
+        usual=Usual("training", "a grid of learning rates, or logistic regression"),
     )
     feature_cache: str | None = option(
         None,
