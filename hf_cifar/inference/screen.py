@@ -7,10 +7,11 @@ from typing import Any
 
 from hf_cifar.inference.answer_files import WriteRow, readable
 from hf_cifar.run.ood_scores import OodAnswer
+from hf_cifar.utils.formatting import percent
 from hf_cifar.utils.progress import write_above
 
 ALWAYS_SHOWN = 2  # labels, however small their scores
-LEAST_SHOWN = 0.0005  # of a further label: less would be read as 0.0 %
+LEAST_SHOWN = 0.001  # of a further label: less would be read as 0.0%
 
 
 @contextmanager
@@ -28,21 +29,25 @@ def answers_to_screen() -> Iterator[WriteRow]:
 def answer_line(
     image: str, predictions: list[dict[str, Any]], labels: list[str] | None = None, ood: OodAnswer | None = None
 ) -> str:
-    """Return `9-nine.png  nine 99.3 %  eight 0.4 %`: the two best labels, and others that are more than 0.0 %.
+    """Return `9-nine.png  nine 99.3%  eight 0.4%`: the two best labels, and others that are more than 0.0%.
 
     Nothing in a name moves the cursor or changes the colours of a terminal. A prediction set is at the end of the line,
     and after it an out-of-distribution score.
     """
     shown = [item for rank, item in enumerate(predictions) if rank < ALWAYS_SHOWN or item["score"] >= LEAST_SHOWN]
-    parts = [readable(image), *(labelled(item) for item in shown), *([] if labels is None else [shown_set(labels)])]
+    parts = [
+        readable(image),
+        *(" ".join(labelled(item)) for item in shown),
+        *([] if labels is None else [shown_set(labels)]),
+    ]
     parts += [] if ood is None else [shown_ood(ood)]
     return "  ".join(map(printable, parts))
 
 
-def labelled(prediction: dict[str, Any]) -> str:
-    """Return a label with its score, as a percentage where it is a probability."""
+def labelled(prediction: dict[str, Any]) -> tuple[str, str]:
+    """Return a label and its score as it is shown, a percentage where it is a probability."""
     label, score = prediction["label"], prediction["score"]
-    return f"{label} {100 * score:.1f} %" if 0 <= score <= 1 else f"{label} {score:.3g}"
+    return str(label), percent(score, decimals=1) if 0 <= score <= 1 else f"{score:.3g}"
 
 
 def shown_set(labels: list[str]) -> str:

@@ -81,6 +81,12 @@ def file_size(num_bytes: int) -> str:
     return f"{num_bytes / 1e6:,.1f} MB" if num_bytes >= 1e5 else f"{num_bytes / 1e3:,.1f} kB"
 
 
+def middle_left_out(text: str, longest: int = 72) -> str:
+    """Return a text, such as a path, without its middle where it is long: its end is what tells it apart."""
+    end = longest * 2 // 3
+    return text if len(text) <= longest else f"{text[: longest - end - 1]}…{text[-end:]}"
+
+
 def listed(items: Sequence[str]) -> str:
     """Return `a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else list(items))

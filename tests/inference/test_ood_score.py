@@ -95,6 +95,6 @@ def test_an_unknown_score_is_refused(model):
 def test_on_the_screen():
     best = [{"label": "cat", "score": 0.9}]
     assert answer_line("a.png", best, None, OodAnswer(-3.14159, True)) == (
-        "a.png  cat 90.0 %  OOD score -3.14: out of distribution"
+        "a.png  cat 90.0%  OOD score -3.14: out of distribution"
     )
-    assert answer_line("a.png", best, ["cat"], OodAnswer(-9.0, False)) == "a.png  cat 90.0 %  {cat}  OOD score -9"
+    assert answer_line("a.png", best, ["cat"], OodAnswer(-9.0, False)) == "a.png  cat 90.0%  {cat}  OOD score -9"

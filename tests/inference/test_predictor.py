@@ -22,6 +22,7 @@ from hf_cifar.inference import predictor as inference
 from hf_cifar.inference.predictor import Predictor, read_image
 from hf_cifar.run.resolve import request_for
 from hf_cifar.stages.predict import run_prediction
+from hf_cifar.utils.formatting import percent
 from hf_cifar.utils.processes import reading_threads
 
 NAMES = ["ant", "bee", "crow", "dög", "elk"]
@@ -234,7 +235,9 @@ def test_on_a_terminal_the_answers_are_shown_and_no_file_is_written(photos, chec
     result = run_prediction(request(checkpoint, [photos / "mode-L.png", photos / "mode-P.png"], None, top_k=2))
     lines = capsys.readouterr().out.splitlines()
     [best, _], _ = reference(checkpoint, [photos / "mode-L.png", photos / "mode-P.png"], 2)
-    assert len(lines) == 2 and lines[0].startswith(f"{photos}/mode-L.png  {best['label']} {100 * best['score']:.1f} %")
+    assert len(lines) == 2 and lines[0].startswith(
+        f"{photos}/mode-L.png  {best['label']} {percent(best['score'], decimals=1)}"
+    )
     assert result.output is None and result.summary()["output"] is None and not list(tmp_path.iterdir())
     assert run_prediction(request(checkpoint, [photos / "mode-L.png"], "asked.csv")).output == "asked.csv"
     assert capsys.readouterr().out == ""
@@ -245,7 +248,7 @@ def test_a_page_is_written_where_asked(photos, checkpoint, tmp_path, monkeypatch
     images = [photos / "mode-L.png", photos / "mode-P.png"]
     result = run_prediction(request(checkpoint, images, None, html="sheet.html"))
     assert result.summary()["html"] == "sheet.html" and [path.name for path in tmp_path.iterdir()] == ["sheet.html"]
-    assert (tmp_path / "sheet.html").read_text().count("<figure>") == 2
+    assert (tmp_path / "sheet.html").read_text().count("<li>") == 2
     for wrong, message in (("sheet.html", "exists: choose another"), ("sheet.png", "ends in .html")):
         with pytest.raises(InputError, match=message):
             run_prediction(request(checkpoint, images, None, html=wrong))
