@@ -50,8 +50,8 @@ ALWAYS = (
 EPILOG = (
     "Every field of transformers.TrainingArguments is a flag too and overrides the recipe, such as --learning-rate "
     "0.01 --num-train-epochs 20 --train-batch-size 64 --dataloader-num-workers 4 (--train-batch-size is the batch size "
-    "over all processes). With --stage lpft they apply to fine-tuning, and --probe-learning-rate and the like to the probe; "
-    "those that say how to compute, such as the workers, apply to both.",
+    "over all processes). With --stage lpft they apply to fine-tuning, and --probe-learning-rate and the like to the "
+    "probe; those that say how to compute, such as the workers, apply to both.",
     "An option that does nothing in a stage is refused. The last line of standard output is one JSON object.",
     "Exit status: 0 success, 2 the request or its input is wrong, 1 any other failure, 130 Ctrl-C, 143 SIGTERM.",
 )
@@ -59,7 +59,7 @@ EPILOG = (
 
 def screen_width() -> int:
     """Return the columns of the terminal, where that is narrower than the help."""
-    return max(40, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
+    return max(60, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
 
 
 def overview(width: int = WIDTH) -> str:

