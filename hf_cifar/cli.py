@@ -16,7 +16,7 @@ from hf_cifar.config.commands import COMMANDS, placed, split_command
 from hf_cifar.config.fields import TRAINING, flag, merged
 from hf_cifar.config.recipes import read_yaml
 from hf_cifar.config.run_config import flags, nested
-from hf_cifar.config.training_arguments import TRAIN_BATCH_SIZE
+from hf_cifar.config.training_arguments import REPORT_TO, TRAIN_BATCH_SIZE
 from hf_cifar.errors import HubError, InputError, Interrupted, TrainingError
 from hf_cifar.run.request import Request
 from hf_cifar.run.resolve import resolve
@@ -107,10 +107,12 @@ def _asked_for(arguments: list[str]) -> str | None:
         return None
     if "--version" in asked:
         return f"hf-cifar {hf_cifar.__version__}"
-    from hf_cifar.config.help_text import overview, stage_help
+    from hf_cifar.config.help_text import overview, screen_width, stage_help
 
     named = words[words.index("--stage") + 1 : words.index("--stage") + 2] if "--stage" in words else words[:1]
-    return stage_help(named[0], "--help-all" in asked) if named and named[0] in COMMANDS else overview()
+    if named and named[0] in COMMANDS:
+        return stage_help(named[0], "--help-all" in asked, screen_width())
+    return overview(screen_width())
 
 
 def _run(arguments: list[str]) -> int:
@@ -241,6 +243,8 @@ def _training_arguments(rest: list[str]) -> tuple[dict[str, Any], list[str]]:
     theirs.add_argument(flag(TRAIN_BATCH_SIZE), type=int)
     for action in theirs._actions:
         action.default = argparse.SUPPRESS
+        if action.dest == REPORT_TO:  # which their parser takes one name of
+            action.nargs = "+"
     given, unknown = theirs.parse_known_args(rest)
     return vars(given), unknown
 

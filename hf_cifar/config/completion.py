@@ -2,8 +2,9 @@
 
 from hf_cifar.config.commands import COMMANDS
 from hf_cifar.config.fields import flag
-from hf_cifar.config.help_text import ALWAYS, OF_TRAINER, does_something
+from hf_cifar.config.help_text import ALWAYS, does_something
 from hf_cifar.config.run_config import flags
+from hf_cifar.config.training_arguments import TOLD
 from hf_cifar.errors import unknown_name
 
 SHELLS = ("bash", "zsh", "fish")
@@ -27,7 +28,7 @@ def completion(shell: str) -> str:
 def options_of(command: str) -> list[str]:
     """Return the options that do something with a command, as they are typed."""
     stage = COMMANDS[command]
-    own = [flag(name) for name in (*flags(), *OF_TRAINER) if name != "stage" and does_something(name, stage)]
+    own = [flag(name) for name in (*flags(), *TOLD) if name != "stage" and does_something(name, stage)]
     return [*own, *(spelled.split()[0] for spelled, _ in ALWAYS), "--help", "--help-all"]
 
 

@@ -4,7 +4,7 @@ Light on purpose: the command line reads it before anything heavy is imported.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from types import UnionType
@@ -73,6 +73,23 @@ def between(low: float, high: float, hint: str = "") -> Range:
     return Range(low=low, high=high, hint=hint)
 
 
+@dataclass(frozen=True)
+class Usual:
+    """How the short help of a command shows an option, in a line; without it, an option is in `--help-all` alone.
+
+    Attributes:
+        group: of options that it stands among, one of `help_text.GROUPS`.
+        text: what fits the line, where its help does not.
+        in_stages: what is said instead in some stages.
+        rare_in: stages in which it does something, but is hardly ever typed: their short help leaves it out.
+    """
+
+    group: str
+    text: str = ""
+    in_stages: Mapping[str, str] = field(default_factory=dict)
+    rare_in: tuple[str, ...] = ()
+
+
 def option(
     default: Any,
     help: str,
@@ -81,6 +98,7 @@ def option(
     metavar: str | None = None,
     range: Range | None = None,
     stages: tuple[str, ...] | None = None,
+    usual: Usual | None = None,
 ) -> Any:
     """Define a dataclass field that is also a command-line flag.
 
@@ -91,8 +109,16 @@ def option(
         metavar: what stands for its value in `--help`.
         range: of its number, or of each number of its list.
         stages: those in which it does something; default: those of its part of the configuration.
+        usual: how the short help shows it.
     """
-    metadata = {"help": help, "choices": choices, "metavar": metavar, "range": range, "stages": stages}
+    metadata = {
+        "help": help,
+        "choices": choices,
+        "metavar": metavar,
+        "range": range,
+        "stages": stages,
+        "usual": usual,
+    }
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)

@@ -1,88 +1,20 @@
 """What `--help` prints: a screen for a stage, the usual options first, or every option. Light: no torch here."""
 
+import shutil
 import textwrap
 from dataclasses import Field, fields
 from typing import Any
 
-from hf_cifar.config.aliases import ALIASES
 from hf_cifar.config.commands import COMMANDS, takes
-from hf_cifar.config.fields import flag
+from hf_cifar.config.fields import Usual, flag
 from hf_cifar.config.run_config import RunConfig, flags, stages_of
 from hf_cifar.config.stages import STAGES
-from hf_cifar.config.training_arguments import COMPUTE_ARGUMENTS, TRAIN_BATCH_SIZE
+from hf_cifar.config.training_arguments import COMPUTE_ARGUMENTS, REPORT_TO, TOLD
 
 WIDTH = 100
 INDENT = 28
-# The options that most people want, in groups; those that do nothing in a stage are left out of its help.
-USUAL = {
-    "images and labels": ("dataset", "label_column", "images", "max_train_samples", "max_eval_samples"),
-    "model": ("model", "weights", "from_", "checkpoint", "runs", "image_size", "backend"),
-    "training": (
-        *("learning_rate", "num_train_epochs", TRAIN_BATCH_SIZE, "augment", "scheduler", "unfreeze", "layer_decay"),
-        *("early_stopping", "solver", "features"),
-    ),
-    "measuring": ("split", "robustness"),
-    "results": (
-        *("output", "html", "top_k", "coverage", "batch_size", "formats", "output_dir", "resume", "overwrite", "seed"),
-        "recipe",
-    ),
-    "hub": ("hub_model_id", "push_to_hub", "public", "revision", "license", "space", "dry_run"),
-}
-# Of these a stage has a use, but hardly anybody who types it.
-RARE = {
-    "evaluate": ("max_train_samples", "seed"),
-    "export": ("dataset", "label_column", "max_train_samples", "max_eval_samples", "seed"),
-    "push": ("dataset", "label_column", "max_train_samples", "max_eval_samples", "seed"),
-    "predict": ("output_dir",),
-}
-# Fields of TrainingArguments among them.
-OF_TRAINER = {
-    "learning_rate": "of fine-tuning; for a probe, one head at a constant rate instead of a grid",
-    "num_train_epochs": "passes over the training images",
-    TRAIN_BATCH_SIZE: "images in a step, over all processes",
-    "use_cpu": "compute on the CPU even where there is an accelerator",
-    "dataloader_num_workers": "processes that load images",
-}
-# What fits a line, of options whose help is longer; that is in --help-all.
-SHORT = {
-    "dataset": "as DATA: a folder, .zip file, Hub id (USER/NAME), cifar10 or digits",
-    "label_column": "the column of the labels, where there are several",
-    "max_train_samples": "train on at most N images",
-    "max_eval_samples": "use at most N validation and N test images",
-    "images": "as IMAGE: files, folders, globs, a .txt of paths, - (standard input)",
-    "model": "resnet18, resnet50, vit-base, …, a Hub id, or a saved model's folder",
-    "weights": "file, folder or Hub id of the pretrained weights; none: random",
-    "from_": "a run, a saved model or a Hub id (default: this run's probe)",
-    "checkpoint": "as RUN: a run, saved model or Hub id (default: as in --output-dir)",
-    "runs": "as RUN: runs, or stages of runs, such as runs/a runs/b/probe",
-    "image_size": "pixels on a side of the network's input (default: as pretrained)",
-    "backend": "what computes: torch, or a form that export has made, such as onnx",
-    "augment": "none, crop, standard (crop and flip), trivial or rand",
-    "scheduler": "cosine, step, plateau, linear, constant, and those of transformers",
-    "unfreeze": "what trains: all, gradual (from the head down), or layers by name",
-    "layer_decay": "each layer group has this times the rate of the one above it",
-    "solver": "a grid of learning rates, or logistic regression",
-    "features": "computed once and kept, or in every epoch",
-    "robustness": "on corrupted images too: 11 corruptions at 5 severities",
-    "split": "what is measured (default: test, or all where there are no splits)",
-    "output": "file of the predictions: .csv, .jsonl, .parquet; -: JSON Lines",
-    "coverage": "also a set of labels that holds the right one so often, such as 0.9",
-    "formats": "forms of the model: native, onnx, onnx-q8, onnx-fp16, openvino",
-    "seed": "of the splits, the order of the images and every random draw",
-    "recipe": "named defaults (default: by the kind of model, resnet or vit)",
-    "hub_model_id": "repository on the Hub",
-    "license": "as the Hub names it, such as apache-2.0 (default: the base model's)",
-    "space": "also a page that classifies: in the browser, or by gradio",
-}
-# Instead of SHORT, in one stage.
-SHORT_IN = {
-    "push": {"dry_run": "list what would be pushed, and send nothing"},
-    "finetune": {"learning_rate": "of the fine-tuning (--lr)"},
-    "lpft": {"learning_rate": "of the fine-tuning (--lr); of the probe: --probe-learning-rate"},
-    "probe": {"learning_rate": "of one head, at a constant rate, instead of a grid (--lr)"},
-    "demo": {"runs": "several models side by side: runs, saved models or Hub ids"},
-}
-DRY_RUN = "say how long it would take and how large it gets; train nothing"
+# Of the usual options (`fields.Usual`), in this order.
+GROUPS = ("images and labels", "model", "training", "measuring", "results", "hub")
 PURPOSES = {
     "train": "Train a head on frozen features, then the backbone with it: probe, then finetune.",
     "probe": "Train a linear head on the features of the frozen backbone.",
@@ -115,17 +47,27 @@ ALWAYS = (
     ("--version", "print the version"),
     ("--print-completion bash|zsh|fish", "print a script by which the shell completes commands and options"),
 )
-EPILOG = """\
-Every field of transformers.TrainingArguments is a flag too and overrides the recipe, such as
-  --learning-rate 0.01 --num-train-epochs 20 --train-batch-size 64 --dataloader-num-workers 4
-(--train-batch-size is the batch size over all processes). With --stage lpft they apply to fine-tuning, and
---probe-learning-rate and the like to the probe; those that say how to compute, such as the workers, apply to both.
-An option that does nothing in a stage is refused. The last line of standard output is one JSON object.
-Exit status: 0 success, 2 the request or its input is wrong, 1 any other failure, 130 Ctrl-C, 143 SIGTERM."""
+EPILOG = (
+    "Every field of transformers.TrainingArguments is a flag too and overrides the recipe, such as --learning-rate "
+    "0.01 --num-train-epochs 20 --train-batch-size 64 --dataloader-num-workers 4 (--train-batch-size is the batch size "
+    "over all processes). With --stage lpft they apply to fine-tuning, and --probe-learning-rate and the like to the "
+    "probe; those that say how to compute, such as the workers, apply to both.",
+    "An option that does nothing in a stage is refused. The last line of standard output is one JSON object.",
+    "Exit status: 0 success, 2 the request or its input is wrong, 1 any other failure, 130 Ctrl-C, 143 SIGTERM.",
+)
 
 
-def overview() -> str:
-    """Return the commands and every option."""
+def screen_width() -> int:
+    """Return the columns of the terminal, where that is narrower than the help."""
+    return max(60, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
+
+
+def overview(width: int = WIDTH) -> str:
+    """Return the commands and every option.
+
+    Args:
+        width: of the lines at most, in characters.
+    """
     commands = [(command, PURPOSES[command].rstrip(".")) for command in COMMANDS]
     lines = [
         "usage: hf-cifar COMMAND [DATA] [options]",
@@ -134,36 +76,41 @@ def overview() -> str:
         "From linear probe to fine-tuned image classifier, honestly evaluated.",
         "",
         "commands (--stage NAME is the same):",
-        *(line for command, text in commands for line in _entry(command, text, 14)),
+        *(line for command, text in commands for line in _entry(command, text, 14, width)),
     ]
-    return "\n".join([*lines, *_parts(tuple(STAGES)), *_common(), "", EPILOG])
+    return "\n".join([*lines, *_parts(tuple(STAGES), width), *_closing(width)])
 
 
-def stage_help(command: str, everything: bool = False) -> str:
+def stage_help(command: str, everything: bool = False, width: int = WIDTH) -> str:
     """Return the options of a command's stage.
 
     Args:
         command: or the stage.
-        everything: every option that does something in the stage, in full; otherwise the usual ones, a line each.
+        everything: every option that does something in the stage, in full; otherwise the usual ones, in a few words.
+        width: of the lines at most, in characters.
     """
     stage = COMMANDS[command]
     usage, *others = (f"hf-cifar {command} {text}" for text in (f"{_data(stage)}[options]", *EXAMPLES[command]))
-    lines = [f"usage: {usage}", "", *textwrap.wrap(PURPOSES[command], WIDTH), *(f"  {line}" for line in others)]
+    lines = [f"usage: {usage}", "", *textwrap.wrap(PURPOSES[command], width), *(f"  {line}" for line in others)]
     if everything:
-        return "\n".join([*lines, *_parts((stage,)), *_common(), "", EPILOG])
-    for title, names in USUAL.items():
-        entries = [_short(name, stage) for name in names if does_something(name, stage) and not _is_rare(name, stage)]
-        if entries:
-            lines += ["", f"{title}:", *entries]
-    shown = {name for names in USUAL.values() for name in names if not _is_rare(name, stage)}
-    left = sum(stage in stages_of(name) for name in flags() if name not in shown and name != "stage")
+        return "\n".join([*lines, *_parts((stage,), width), *_closing(width)])
+    usual = {name: shown for name, shown in _usual().items() if stage not in shown.rare_in}
+    for group in GROUPS:
+        names = [name for name, shown in usual.items() if shown.group == group and does_something(name, stage)]
+        if names:
+            lines += ["", f"{group}:", *(line for name in names for line in _short(name, stage, width))]
+    left = sum(stage in stages_of(name) for name in flags() if name not in usual and name != "stage")
     more = f"{left} more options" if left else "all of it in full"
     lines += ["", f"{more}{', and those of the Trainer' if STAGES[stage] else ''}: hf-cifar {command} --help-all"]
     return "\n".join(lines)
 
 
-def _is_rare(name: str, stage: str) -> bool:
-    return name in RARE.get(stage, ())
+def _usual() -> dict[str, Usual]:
+    """Return the options that short help shows, in its order: those of the Trainer, of the parts, of every run."""
+    ours = sorted(flags().items(), key=lambda item: item[1][0] is None)
+    told = {name: shown for name, (_, shown) in TOLD.items()}
+    last = {name: told.pop(name) for name in (REPORT_TO,)}
+    return told | {name: item.metadata["usual"] for name, (_, item) in ours if item.metadata["usual"]} | last
 
 
 def _data(stage: str) -> str:
@@ -182,21 +129,19 @@ def does_something(name: str, stage: str) -> bool:
     return bool(STAGES[stage]) or name in COMPUTE_ARGUMENTS[stage]
 
 
-def _short(name: str, stage: str = "") -> str:
-    """Return an option in a line, as it is meant in a stage."""
-    if name in OF_TRAINER:
-        also = "".join(f" ({flag(alias)})" for alias, own in ALIASES.items() if own == name and len(alias) < 7)
-        spelled = flag(name) if name == "use_cpu" else f"{flag(name)} N"
-        return _line(spelled, SHORT_IN.get(stage, {}).get(name, OF_TRAINER[name] + also))
+def _short(name: str, stage: str, width: int) -> list[str]:
+    """Return an option in a few words, as it is meant in a stage."""
+    if name in TOLD:
+        metavar, shown = TOLD[name]
+        return _entry(f"{flag(name)} {metavar}".rstrip(), shown.in_stages.get(stage, shown.text), INDENT, width)
     item = flags()[name][1]
-    spelled = _spelled(name, item)
+    spelled, shown = _spelled(name, item), item.metadata["usual"]
     if len(spelled) > INDENT - 4:
         spelled = spelled.partition("|")[0] + "|…"
-    text = SHORT.get(name, item.metadata["help"]) if name != "dry_run" else DRY_RUN
-    return _line(spelled, SHORT_IN.get(stage, {}).get(name, text))
+    return _entry(spelled, shown.in_stages.get(stage, shown.text or item.metadata["help"]), INDENT, width)
 
 
-def _parts(stages: tuple[str, ...]) -> list[str]:
+def _parts(stages: tuple[str, ...], width: int) -> list[str]:
     """Return every option that does something in one of some stages, by parts of the configuration."""
     titles: dict[str | None, str] = {None: "run"}
     for part in fields(RunConfig):
@@ -209,16 +154,21 @@ def _parts(stages: tuple[str, ...]) -> list[str]:
             for name, (own, item) in flags().items()
             if own == section and any(does_something(name, stage) for stage in stages)
             if len(stages) > 1 or name != "stage"
-            for line in _entry(_spelled(name, item), _with_default(item), INDENT)
+            for line in _entry(_spelled(name, item), _with_default(item), INDENT, width)
         ]
         if entries:
             lines += ["", f"{title}:", *entries]
-    trainer = [name for name in OF_TRAINER if any(does_something(name, stage) for stage in stages)]
-    return [*lines, "", "Trainer, among others:", *(_short(name) for name in trainer)] if trainer else lines
+    trainer = [name for name in TOLD if any(does_something(name, stage) for stage in stages)]
+    one = stages[0] if len(stages) == 1 else ""
+    told = [line for name in trainer for line in _short(name, one, width)]
+    return [*lines, "", "Trainer, among others:", *told] if told else lines
 
 
-def _common() -> list[str]:
-    return ["", "always:", *(line for spelled, text in ALWAYS for line in _entry(spelled, text, INDENT))]
+def _closing(width: int) -> list[str]:
+    """Return what every command takes, and how all of them behave."""
+    always = [line for spelled, text in ALWAYS for line in _entry(spelled, text, INDENT, width)]
+    notes = [line for text in EPILOG for line in textwrap.wrap(text, width, break_on_hyphens=False)]
+    return ["", "always:", *always, "", *notes]
 
 
 def _spelled(name: str, item: Field[Any]) -> str:
@@ -237,15 +187,9 @@ def _with_default(item: Field[Any]) -> str:
     return item.metadata["help"] + among + (f" (default: {item.default})" if plain else "")
 
 
-def _line(spelled: str, text: str) -> str:
-    """Return an option and its help in one line."""
-    room = WIDTH - max(INDENT, len(spelled) + 4)
-    return f"  {spelled:<{INDENT - 4}}  {textwrap.shorten(text, room, placeholder=' …')}"
-
-
-def _entry(spelled: str, text: str, indent: int) -> list[str]:
+def _entry(spelled: str, text: str, indent: int, width: int) -> list[str]:
     """Return an option and its help, wrapped."""
-    wrapped = textwrap.wrap(text, WIDTH - indent, break_long_words=False, break_on_hyphens=False) or [""]
+    wrapped = textwrap.wrap(text, width - indent, break_long_words=False, break_on_hyphens=False) or [""]
     if len(spelled) + 4 > indent:
         return [f"  {spelled}", *(" " * indent + line for line in wrapped)]
     return [f"  {spelled:<{indent - 4}}  {wrapped[0]}", *(" " * indent + line for line in wrapped[1:])]

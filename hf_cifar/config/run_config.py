@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_cifar.config import fields
-from hf_cifar.config.fields import Range, option, part
+from hf_cifar.config.fields import Range, Usual, option, part
 from hf_cifar.config.layers import lay_over
 from hf_cifar.config.options.audit import AuditConfig
 from hf_cifar.config.options.augmentation import AugmentationConfig
@@ -62,9 +62,14 @@ class RunConfig:
         "model_type in the model's config.json",
         metavar="NAME",
         stages=TRAINING_STAGES,
+        usual=Usual("results", "named defaults (default: by the kind of model, resnet or vit)"),
     )
     output_dir: str | None = option(
-        None, "folder of the run; default: runs/MODEL-DATASET", metavar="DIR", stages=tuple(STAGES)
+        None,
+        "folder of the run; default: runs/MODEL-DATASET",
+        metavar="DIR",
+        stages=tuple(STAGES),
+        usual=Usual("results", rare_in=("predict",)),
     )
     checkpoint: str | None = option(
         None,
@@ -72,12 +77,18 @@ class RunConfig:
         "commit); default: the last stage of --output-dir",
         metavar="DIR|HUB_ID",
         stages=("evaluate", "predict", "demo", "export", "push"),
+        usual=Usual("model", "as RUN: a run, saved model or Hub id (default: as in --output-dir)"),
     )
     seed: int = option(
         0,
         "seed of the splits, the order of the images and every random draw",
         range=Range(0, MAX_SEED),
         stages=(*MEASURING_STAGES, "audit", *EXPORTING_STAGES),
+        usual=Usual(
+            "results",
+            "of the splits, the order of the images and every random draw",
+            rare_in=("evaluate", "export", "push"),
+        ),
     )
     seeds: list[int] = option(
         [],
@@ -90,11 +101,17 @@ class RunConfig:
     momentum: float = option(
         0.9, "momentum of SGD, in both stages", range=Range(0, 1, open_high=True), stages=TRAINING_STAGES
     )
-    resume: bool = option(False, "continue the run in --output-dir from its last checkpoint", stages=TRAINING_STAGES)
+    resume: bool = option(
+        False,
+        "continue the run in --output-dir from its last checkpoint",
+        stages=TRAINING_STAGES,
+        usual=Usual("results"),
+    )
     overwrite: bool = option(
         False,
         "replace what --output-dir, or --output, holds",
         stages=(*MEASURING_STAGES, "audit", "predict", "compare"),
+        usual=Usual("results"),
     )
     data: DataConfig = part(DataConfig, (*MEASURING_STAGES, "audit", *EXPORTING_STAGES))
     model: ModelConfig = part(ModelConfig, (*TRAINING_STAGES, "audit"))

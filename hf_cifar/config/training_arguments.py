@@ -4,15 +4,37 @@ Light on purpose: a request is judged before transformers is imported.
 """
 
 import os
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from hf_cifar.config.fields import Range, above, at_least, between, flag, shortened
+from hf_cifar.config.fields import Range, Usual, above, at_least, between, flag, shortened
 from hf_cifar.config.stages import STAGES
 from hf_cifar.errors import InputError, unknown_name
 
 # A training argument of ours: the images of a batch over all processes.
 TRAIN_BATCH_SIZE = "train_batch_size"
+REPORT_TO = "report_to"
+# Those that `--help` tells, as options of ours (`fields.Usual`): what stands for the value, and how it is shown.
+TOLD: dict[str, tuple[str, Usual]] = {
+    "learning_rate": (
+        "N",
+        Usual(
+            "training",
+            "of fine-tuning; for a probe, one head at a constant rate instead of a grid (--lr)",
+            in_stages={
+                "finetune": "of the fine-tuning (--lr)",
+                "lpft": "of the fine-tuning (--lr); of the probe: --probe-learning-rate",
+                "probe": "of one head, at a constant rate, instead of a grid (--lr)",
+            },
+        ),
+    ),
+    "num_train_epochs": ("N", Usual("training", "passes over the training images (--epochs)")),
+    TRAIN_BATCH_SIZE: ("N", Usual("training", "images in a step, over all processes")),
+    REPORT_TO: ("NAME …", Usual("results", "log to tensorboard, trackio, mlflow, wandb, or several of them")),
+    "use_cpu": ("", Usual("", "compute on the CPU even where there is an accelerator")),
+    "dataloader_num_workers": ("N", Usual("", "processes that load images")),
+}
 # What says how to compute, not what: given with lpft, it holds in both of its stages.
 SHARED_TRAINING_ARGUMENTS = (
     "use_cpu",
@@ -25,7 +47,7 @@ SHARED_TRAINING_ARGUMENTS = (
     "ddp_backend",
     "ddp_timeout",
     "disable_tqdm",
-    "report_to",
+    REPORT_TO,
     "tf32",
 )
 # What does something in a stage that trains nothing.
@@ -90,7 +112,20 @@ TRACKERS: dict[str, tuple[tuple[str, ...], str]] = {
     "swanlab": (("swanlab",), "swanlab"),
     "codecarbon": (("codecarbon",), "codecarbon"),
 }
-NO_TRACKER = ("none", "all")
+ALONE = ("none", "all")  # names beside which no other stands
+
+
+def with_trackers_listed(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return training arguments with the names of `--report-to` as a list, each once.
+
+    Args:
+        arguments: `report_to` is a name, several separated by commas, or a list of these.
+    """
+    given = arguments.get(REPORT_TO)
+    if given is None:
+        return arguments
+    names = [name.strip() for item in (given if isinstance(given, list) else [given]) for name in str(item).split(",")]
+    return {**arguments, REPORT_TO: list(dict.fromkeys(name for name in names if name))}
 
 
 def check_training_arguments(arguments: dict[str, Any], prefix: str = "") -> None:
@@ -108,8 +143,7 @@ def check_training_arguments(arguments: dict[str, Any], prefix: str = "") -> Non
         if limits is not None and value is not None:
             option = flag(prefix + name)
             limits.check(option, _number(name, option, value))
-    if arguments.get("report_to") is not None:
-        _check_trackers(arguments["report_to"])
+    _check_trackers(arguments.get(REPORT_TO) or ())
 
 
 def _number(name: str, option: str, value: Any) -> float:
@@ -125,12 +159,14 @@ def _number(name: str, option: str, value: Any) -> float:
     return value
 
 
-def _check_trackers(names: Any) -> None:
-    for name in names if isinstance(names, list) else [names]:
-        if name in NO_TRACKER:
+def _check_trackers(names: Sequence[str]) -> None:
+    for name in names:
+        if name in ALONE:
+            if len(names) > 1:
+                raise InputError(f"--report-to {' '.join(names)}: {name} stands alone, leave it or the others out")
             continue
         if name not in TRACKERS:
-            raise unknown_name("tracker for --report-to", str(name), [*TRACKERS, *NO_TRACKER])
+            raise unknown_name("tracker for --report-to", name, [*TRACKERS, *ALONE])
         modules, package = TRACKERS[name]
         if not any(find_spec(module) for module in modules):
             raise InputError(f"--report-to {name} needs a package that is not installed: pip install {package}")

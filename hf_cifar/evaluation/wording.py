@@ -58,7 +58,11 @@ def describe_calibration(split: SplitMetrics) -> list[str]:
             f"{error(split.ece)}."
         )
     if split.temperature is None:
-        return [*sentences, "No temperature is available for this model: fitting one takes a validation split."]
+        return [
+            *sentences,
+            "No temperature is available for this model: fitting one takes validation images that it gets right, and "
+            "some that it gets wrong.",
+        ]
     sentences.append(
         f"Temperature scaling with {split.temperature:.3f}, fitted on the validation split, changes the ECE to "
         f"{error(split.ece_calibrated)} and the negative log-likelihood from {error(split.nll)} to "
@@ -80,7 +84,7 @@ def describe_prediction_sets(metrics: StageMetrics) -> list[str]:
     return [
         "Prediction sets (split conformal prediction, RAPS) hold the right label as often as asked for on images like "
         f"those that calibrated them, the validation images; measured on {metrics.split}: {listed(levels)}. Validation "
-        "chose the model too, so that what was measured is what counts. --stage predict --coverage makes them."
+        "chose the model too, so that what was measured is what counts. hf-cifar predict --coverage makes them."
     ]
 
 

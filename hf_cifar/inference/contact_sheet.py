@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -14,30 +15,16 @@ from hf_cifar.inference.answer_files import WriteRow, readable
 from hf_cifar.inference.image_reading import read_image
 from hf_cifar.inference.screen import labelled, shown_ood, shown_set
 from hf_cifar.run.ood_scores import OodAnswer
+from hf_cifar.utils.formatting import middle_left_out
+from hf_cifar.utils.page.page import page_template
 
 SIDE = 192  # pixels of a picture on the page; smaller ones are not enlarged but by the browser
-HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>Predictions of {model}</title>
-<style>
-:root {{ color-scheme: light dark }}
-body {{ font: 15px/1.4 system-ui, sans-serif; margin: 1.5rem }}
-h1 {{ font-size: 1.2rem }}
-main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: 1rem }}
-figure {{ margin: 0; overflow-wrap: anywhere; break-inside: avoid }}
-img {{ width: 100%; aspect-ratio: 1; object-fit: contain; background: #8882 }}
-img[src^="data:image/png"] {{ image-rendering: pixelated }}
-b {{ display: block }}
-small {{ opacity: .75 }}
-</style></head><body>
-<h1>Predictions of {model}</h1>
-<main>
+TEMPLATE = Path(__file__).with_name("contact_sheet.html")
+IMAGES = "<!--images-->"  # stands where they go
+IMAGE = """<li><img{pixelated} alt="{path}" loading="lazy" src="{source}">
+<span class="prediction">{best}</span>{others}<span class="quiet file" title="{path}">{shown}</span></li>
 """
-FIGURE = """<figure><img alt="" loading="lazy" src="data:image/{kind};base64,{picture}">
-<figcaption><b>{best}</b>{others}<small>{path}</small></figcaption></figure>
-"""
-TAIL = "</main></body></html>\n"
+COUNTED = 10  # labels that the summary names
 
 
 @contextmanager
@@ -51,30 +38,56 @@ def open_contact_sheet(path: Path, model: str, others: int = 1) -> Iterator[Writ
         model: its name, for the title.
         others: labels under the best one.
     """
+    head, _, tail = page_template(TEMPLATE).render(model=model).partition(IMAGES)
+    counts: Counter[str] = Counter()
     with path.open("w", encoding="utf-8") as file:
-        file.write(HEAD.format(model=escape(model)))
+        file.write(f'{head}<ul class="thumbnails">\n')
 
         def write(
             image: str, predictions: list[dict[str, Any]], labels: list[str] | None = None, ood: OodAnswer | None = None
         ) -> None:
-            kind, picture = _thumbnail(image)
-            best, *rest = (escape(labelled(item)) for item in predictions)
-            line = "".join(f"{item}<br>" for item in rest[:others])
-            line += "" if labels is None else f"{escape(shown_set(labels))}<br>"
-            path_shown = escape(readable(image)).replace("/", "/<wbr>")  # a name in one piece where it fits
-            line += "" if ood is None else f"{escape(shown_ood(ood))}<br>"
-            file.write(FIGURE.format(kind=kind, picture=picture, best=best, others=line, path=path_shown))
+            counts[predictions[0]["label"]] += 1
+            best, *rest = map(_answer, predictions)
+            lines = [f'<span class="label">{line}</span>' for line in rest[:others]]
+            known = [] if labels is None else [shown_set(labels)]
+            known += [] if ood is None else [shown_ood(ood)]
+            lines += [f'<span class="label quiet set">{escape(line)}</span>' for line in known]
+            source, is_small = _thumbnail(image)
+            file.write(
+                IMAGE.format(
+                    pixelated=' class="pixelated"' if is_small else "",
+                    source=source,
+                    best=best,
+                    others="".join(lines),
+                    path=escape(readable(image)),
+                    shown=escape(middle_left_out(readable(image))).replace("/", "/<wbr>"),
+                )
+            )
 
         yield write
-        file.write(TAIL)
+        file.write(f'</ul>\n<p class="after">{escape(_summary(counts))}</p>{tail}')
 
 
-def _thumbnail(image: str) -> tuple[str, str]:
-    """Return the kind and the content of a picture of at most `SIDE` pixels, read as the model has read it."""
+def _answer(prediction: dict[str, Any]) -> str:
+    """Return a label and its score; the label is apart, or one from right to left would take the score with it."""
+    label, score = labelled(prediction)
+    return f"<bdi>{escape(label)}</bdi> {score}"
+
+
+def _summary(counts: Counter[str]) -> str:
+    """Return `160 images: dog 90, cat 70`, the most frequent labels first."""
+    total = counts.total()
+    named = [f"{label} {count:,}" for label, count in counts.most_common(COUNTED)]
+    named += [f"{len(counts) - COUNTED:,} more labels"] if len(counts) > COUNTED else []
+    return f"{total:,} image{'' if total == 1 else 's'}: {', '.join(named)}" if total else "No images."
+
+
+def _thumbnail(image: str) -> tuple[str, bool]:
+    """Return a picture of at most `SIDE` pixels as a data URI, as the model has read it, and whether it is small."""
     picture = read_image(image)
     small = max(picture.size) <= SIDE // 2
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     content = io.BytesIO()
     # Lossless where JPEG would show its blocks.
     picture.save(content, "PNG") if small else picture.save(content, "JPEG", quality=85)
-    return ("png" if small else "jpeg"), base64.b64encode(content.getvalue()).decode()
+    return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(content.getvalue()).decode()}", small

@@ -34,15 +34,19 @@ def answer_line(
     and after it an out-of-distribution score.
     """
     shown = [item for rank, item in enumerate(predictions) if rank < ALWAYS_SHOWN or item["score"] >= LEAST_SHOWN]
-    parts = [readable(image), *(labelled(item) for item in shown), *([] if labels is None else [shown_set(labels)])]
+    parts = [
+        readable(image),
+        *(" ".join(labelled(item)) for item in shown),
+        *([] if labels is None else [shown_set(labels)]),
+    ]
     parts += [] if ood is None else [shown_ood(ood)]
     return "  ".join(map(printable, parts))
 
 
-def labelled(prediction: dict[str, Any]) -> str:
-    """Return a label with its score, as a percentage where it is a probability."""
+def labelled(prediction: dict[str, Any]) -> tuple[str, str]:
+    """Return a label and its score as it is shown, a percentage where it is a probability."""
     label, score = prediction["label"], prediction["score"]
-    return f"{label} {100 * score:.1f}%" if 0 <= score <= 1 else f"{label} {score:.3g}"
+    return str(label), f"{100 * score:.1f}%" if 0 <= score <= 1 else f"{score:.3g}"
 
 
 def shown_set(labels: list[str]) -> str:

@@ -37,7 +37,8 @@ _BY_PLACE = ("data.dataset", "model.model", "finetune.from_")
 _SEED = re.compile(r"seed-\d+")
 # What changes no result. How images come to the network is among it: draws depend on no worker.
 _LOADING = [f"dataloader_{name}" for name in ("num_workers", "prefetch_factor", "persistent_workers", "pin_memory")]
-_FREE = ("output_dir", "recipe", "stage", "evaluation", "image_cache", *_LOADING)
+_SHOWN = ("report_to", "disable_tqdm")
+_FREE = ("output_dir", "recipe", "stage", "evaluation", "image_cache", *_LOADING, *_SHOWN)
 
 
 class SplitRows(Protocol):

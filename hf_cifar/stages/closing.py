@@ -62,6 +62,8 @@ def _meaning(metrics: StageMetrics) -> str:
     words = f'{right} are right, where always answering "{name}" is right for {share}'
     if metrics.against_probe is None:
         return words
+    if metrics.train is not None and metrics.train.chosen.is_start:
+        return f"{words}; the weights are those of its probe, as no epoch was as good on validation"
     against = metrics.against_probe
     known = "" if against.is_above or against.is_below else ", no difference that these images can show"
     return f"{words}; {describe_difference(against)} against its probe{known}"

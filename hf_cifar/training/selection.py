@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from hf_cifar.utils.formatting import error, percent
 from hf_cifar.utils.logits import negative_log_likelihoods
 
 # The metrics of `--selection-metric`, and whether a higher value is better.
@@ -93,6 +94,11 @@ def num_close(scores: Sequence[Score], images: int) -> int:
     """
     highest = max(scored.accuracy for scored in scores)
     return sum(1 for scored in scores if round((highest - scored.accuracy) * images) <= 1)
+
+
+def shown_metric(metric: str, value: float) -> str:
+    """Return a selection metric with its name, as it is read: `accuracy 93.20%`, `nll 0.2131`."""
+    return f"{metric} {percent(value) if GREATER_IS_BETTER[metric] else error(value)}"
 
 
 def is_at_least(value: float, reference: float, metric: str) -> bool:

@@ -86,6 +86,12 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def middle_left_out(text: str, longest: int = 72) -> str:
+    """Return a text, such as a path, without its middle where it is long: its end is what tells it apart."""
+    end = longest * 2 // 3
+    return text if len(text) <= longest else f"{text[: longest - end - 1]}…{text[-end:]}"
+
+
 def listed(items: Sequence[str]) -> str:
     """Return `a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else list(items))

@@ -7,7 +7,7 @@ import pytest
 
 from hf_cifar.cli import main, parse
 from hf_cifar.config.commands import COMMANDS
-from hf_cifar.config.help_text import overview, stage_help
+from hf_cifar.config.help_text import GROUPS, overview, stage_help
 from hf_cifar.config.run_config import flags, stages_of
 from hf_cifar.config.stages import STAGES
 from hf_cifar.errors import InputError
@@ -40,6 +40,23 @@ def test_no_line_of_the_short_help_is_cut_and_its_examples_are_commands(command,
             parse(shlex.split(example))
         except InputError as error:
             assert re.search("no such folder|no folder|belongs to no run", str(error)), f"{example}: {error}"
+
+
+@pytest.mark.parametrize("columns", [80, 90])
+def test_help_fits_a_narrow_terminal(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for arguments in (["train", "--help"], ["push", "--help-all"], ["--help"]):
+        assert main(arguments) == 0
+        lines = capsys.readouterr().out.splitlines()
+        # A flag and an example are in one piece.
+        assert [line for line in lines if len(line) > columns and not re.match(r" +--|.*hf-cifar", line)] == []
+
+
+def test_every_usual_option_stands_in_a_group():
+    shown = [item.metadata["usual"] for _, item in flags().values() if item.metadata["usual"]]
+    assert {usual.group for usual in shown} == set(GROUPS)
+    for usual in shown:
+        assert {*usual.in_stages, *usual.rare_in} <= set(STAGES)
 
 
 def test_the_overview_tells_every_command_and_every_option():

@@ -245,7 +245,7 @@ def test_a_page_is_written_where_asked(photos, checkpoint, tmp_path, monkeypatch
     images = [photos / "mode-L.png", photos / "mode-P.png"]
     result = run_prediction(request(checkpoint, images, None, html="sheet.html"))
     assert result.summary()["html"] == "sheet.html" and [path.name for path in tmp_path.iterdir()] == ["sheet.html"]
-    assert (tmp_path / "sheet.html").read_text().count("<figure>") == 2
+    assert (tmp_path / "sheet.html").read_text().count("<li>") == 2
     for wrong, message in (("sheet.html", "exists: choose another"), ("sheet.png", "ends in .html")):
         with pytest.raises(InputError, match=message):
             run_prediction(request(checkpoint, images, None, html=wrong))

@@ -34,8 +34,21 @@ def test_a_contact_sheet_is_one_page_that_opens_offline(size, kind, tmp_path):
         write(str(path), scores(**{"<script>": 0.75, "dog": 0.25}))
         write(str(path), scores(dog=1.0))
     page = (tmp_path / "page.html").read_text()
-    assert page.count("<figure>") == 2 and page.count(f"data:image/{kind};base64,") == 2
-    assert "<script>" not in page and "&lt;script&gt; 75.0%" in page and "dog 25.0%" in page
+    assert page.count("<li>") == 2 and page.count(f"data:image/{kind};base64,") == 2
+    assert page.count("<script>") == 1, "that of every page"
+    assert "<bdi>&lt;script&gt;</bdi> 75.0%" in page and "<bdi>dog</bdi> 25.0%" in page
+    assert "2 images: &lt;script&gt; 1, dog 1" in page
     assert "runs/&lt;a&gt;" in page and "&lt;b&gt;&amp;.png" in page
     assert not re.findall(r"https?://|src=\"(?!data:)|@import|url\(", page)
     assert SIDE >= 96 and len(page) < 40_000
+
+
+def test_a_long_path_keeps_its_end_and_is_whole_in_its_title(tmp_path):
+    path = tmp_path / f"{'long' * 40}-7.png"
+    Image.new("RGB", (8, 8)).save(path)
+    with open_contact_sheet(tmp_path / "page.html", "a") as write:
+        write(str(path), scores(dog=1.0))
+    shown = re.search(r'title="([^"]+)">([^<]+(?:<wbr>[^<]*)*)</span></li>', (tmp_path / "page.html").read_text())
+    assert shown is not None and shown[1] == str(path)
+    text = shown[2].replace("<wbr>", "")
+    assert len(text) == 72 and "…" in text and text.endswith("long-7.png") and text.startswith(str(tmp_path)[:20])

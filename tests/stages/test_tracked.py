@@ -1,4 +1,4 @@
-"""`--report-to`: what TensorBoard, trackio and MLflow themselves read of a run."""
+"""`--report-to`: what TensorBoard, trackio, MLflow and wandb have of a run, as far as it goes by their own readers."""
 
 import csv
 import io
@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from hf_cifar.run.stage_metrics import StageMetrics
+from tests.support import wandb_files
 
 
 def read(folder):
@@ -116,7 +117,27 @@ def test_mlflow_gets_curves_a_layer_group_metrics_figures_and_report(tracked, tm
         assert "figures/confusion_matrix.png" in figures
 
 
-@pytest.mark.parametrize("tracker", ["trackio", "mlflow"])
+@pytest.mark.slow
+def test_wandb_gets_curves_a_layer_group_metrics_figures_and_report_offline(tracked, tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="wandb is not installed")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.delenv("WANDB_DIR", raising=False)
+    for options in ((), ("--overwrite",)):
+        rows = tracked("wandb", *options)
+        (path,) = (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb")
+        logged = wandb_files.history(path)
+        for curve, values in curves(rows).items():
+            assert [entry[curve] for entry in logged if curve in entry] == pytest.approx(values)
+        test = StageMetrics.read(tmp_path / "run" / "finetune" / "metrics.json").test
+        found = wandb_files.summary(path)
+        assert found["final_test/accuracy"] == test.accuracy and found["headline"].startswith("finetune: ")
+        media = path.parent / "files" / "media"
+        assert list(media.glob("images/figures/confusion_matrix_*.png"))
+        (report,) = media.glob("html/report_*.html")
+        assert report.read_text() == (tmp_path / "run" / "finetune" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("tracker", ["trackio", "mlflow", "wandb"])
 def test_a_tracker_that_is_not_installed_is_refused_before_any_work(tracker, flags, command_line, tmp_path):
     missing = f"""
 from hf_cifar.config import training_arguments

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hf_cifar.config.fields import at_least, between, flag, option
+from hf_cifar.config.fields import Usual, at_least, between, flag, option
 from hf_cifar.config.stages import FINETUNING_STAGES
 
 
@@ -15,6 +15,7 @@ class AugmentationConfig:
         "none; crop: random shifts by up to an eighth; standard: crop and horizontal flip; trivial: standard and "
         "TrivialAugment; rand: standard and RandAugment (default: standard, but none for a probe on cached features)",
         choices=("none", "crop", "standard", "trivial", "rand"),
+        usual=Usual("training", "none, crop, standard (crop and flip), trivial or rand"),
     )
     random_erasing: float = option(0.0, "probability of RandomErasing", range=between(0, 1))
     mixup: float = option(0.0, "alpha of MixUp; 0: off", range=at_least(0), stages=FINETUNING_STAGES)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hf_cifar.config.fields import option
+from hf_cifar.config.fields import Usual, option
 from hf_cifar.config.stages import MEASURING_STAGES
 
 ENERGY, KNN = "energy", "knn"
@@ -19,8 +19,13 @@ class EvaluationConfig:
         "split to measure; default: test, or every image of a dataset that has no splits",
         choices=SPLITS,
         stages=("evaluate",),
+        usual=Usual("measuring", "what is measured (default: test, or all where there are no splits)"),
     )
-    robustness: bool = option(False, "measure on corrupted images too: 11 corruptions at 5 severities")
+    robustness: bool = option(
+        False,
+        "measure on corrupted images too: 11 corruptions at 5 severities",
+        usual=Usual("measuring", "on corrupted images too: 11 corruptions at 5 severities"),
+    )
     exclude_leaks: str | None = option(
         None,
         "measure a second accuracy without the images that have a twin, exact or near, among the images that the model "

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hf_cifar.config.fields import between, option
+from hf_cifar.config.fields import Usual, between, option
 from hf_cifar.errors import unknown_name
 
 # Forms of a model beside the native one (formats/variants.py).
@@ -21,6 +21,7 @@ class ExportConfig:
         "each is measured on the test split and left out where its answers differ (pip install 'hf_cifar[onnx]', "
         "'hf_cifar[openvino]'; default: native, and for push those of the last export)",
         metavar="FORMAT,…",
+        usual=Usual("results", "forms of the model: native, onnx, onnx-q8, onnx-fp16, openvino"),
     )
     max_accuracy_drop: float = option(
         0.5,

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from hf_cifar.config.fields import Range, at_least, option
+from hf_cifar.config.fields import Range, Usual, at_least, option
 from hf_cifar.config.stages import TRAINING_STAGES
+from hf_cifar.config.training_arguments import with_trackers_listed
 from hf_cifar.errors import InputError
 
 SCHEDULES = (
@@ -32,12 +33,14 @@ class FinetuneConfig:
         "or else the pretrained model with a new head",
         metavar="DIR|HUB_ID",
         stages=("finetune",),
+        usual=Usual("model", "a run, a saved model or a Hub id (default: this run's probe)"),
     )
     unfreeze: str = option(
         "all",
         "all: every layer trains; gradual: the head and the last layer group first, then one more group at a time; "
         "LAYER,LAYER…: these layers and the head, the others stay frozen",
         metavar="all|gradual|LAYER,…",
+        usual=Usual("training", "what trains: all, gradual (from the head down), or layers by name"),
     )
     unfreeze_every: int = option(1, "epochs between two groups of --unfreeze gradual", range=at_least(1))
     bn: str = option(
@@ -49,12 +52,14 @@ class FinetuneConfig:
         1.0,
         "layer-wise learning-rate decay: each layer group has this times the rate of the one above it; 1: none",
         range=Range(0, 1, open_low=True),
+        usual=Usual("training", "each layer group has this times the rate of the one above it"),
     )
     head_lr: float | None = option(None, "learning rate of the head; default: --learning-rate", range=at_least(0))
     scheduler: str = option(
         "cosine",
         "learning-rate schedule, after a linear warm-up of --warmup-steps N (or a fraction of all steps, below 1)",
         choices=SCHEDULES,
+        usual=Usual("training", "cosine, step, plateau, linear, constant, and those of transformers"),
     )
     step_size: int = option(5, "step: epochs between two drops of the learning rate", range=at_least(1))
     gamma: float = option(0.1, "step and plateau: factor of a drop", range=Range(0, 1, open_low=True))
@@ -69,7 +74,11 @@ class FinetuneConfig:
         stages=TRAINING_STAGES,
     )
     early_stopping: int | None = option(
-        None, "stop after N epochs without a better validation metric", metavar="N", range=at_least(1)
+        None,
+        "stop after N epochs without a better validation metric",
+        metavar="N",
+        range=at_least(1),
+        usual=Usual("training"),
     )
     ema: float = option(
         0.0,
@@ -91,6 +100,7 @@ class FinetuneConfig:
     training: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.training = with_trackers_listed(self.training)
         if not self.layers and self.unfreeze not in ("all", "gradual"):
             raise InputError("--unfreeze names nothing: give all, gradual, or layers separated by commas")
         if self.interpolate not in ("none", "auto"):

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from hf_cifar.config.fields import above, at_least, flag, option
+from hf_cifar.config.fields import Usual, above, at_least, flag, option
+from hf_cifar.config.training_arguments import with_trackers_listed
 from hf_cifar.errors import InputError
 
 
@@ -15,11 +16,13 @@ class ProbeConfig:
         "cached",
         "cached: one pass through the backbone, kept for the next run; online: every epoch through the backbone",
         choices=("cached", "online"),
+        usual=Usual("training", "computed once and kept, or in every epoch"),
     )
     solver: str = option(
         "trainer",
         "trainer: a grid of heads by SGD in one Trainer run; lbfgs: logistic regression over a path of L2 strengths",
         choices=("trainer", "lbfgs"),
+        usual=Usual("training", "a grid of learning rates, or logistic regression"),
     )
     feature_cache: str | None = option(
         None,
@@ -56,6 +59,7 @@ class ProbeConfig:
     training: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.training = with_trackers_listed(self.training)
         if self.features == "online" and self.solver == "lbfgs":
             raise InputError("--solver lbfgs needs all features at once: use --features cached")
         if self.feature_backend == "onnx" and self.feature_dtype != "float32":

@@ -104,7 +104,7 @@ def notes(rows: Sequence[RunRow], measurement: Measurement, robustness: Mapping[
 
 
 def _describe_measurement(measurement: Measurement) -> str:
-    threads = f" ({measurement.threads} threads)" if measurement.threads else ""
+    threads = f" ({measurement.threads} thread{'s' if measurement.threads > 1 else ''})" if measurement.threads else ""
     return (
         f"Throughput and latency were measured on {measurement.device}{threads} with torch {measurement.torch}: "
         f"forward passes in float32, models in turn, medians of {measurement.rounds} rounds. GFLOPs count "

@@ -143,7 +143,7 @@ def _channel_map(processor: Any) -> tuple[np.ndarray, np.ndarray]:
 def _caption(row: AugmentedRow, index: int, label_names: Sequence[str]) -> str:
     """Return the label, or of a mixed image its two labels with their weights."""
     if row.targets is None:
-        return shorten(label_names[int(row.labels[index])], 14)
+        return shorten(label_names[int(row.labels[index])], 12)
     weights = row.targets[index]
     largest = [label for label in np.argsort(-weights, kind="stable")[:2] if weights[label] >= 0.005]
     return "\n".join(f"{shorten(label_names[label], 9)} {float(weights[label]):.0%}" for label in largest)

@@ -39,7 +39,7 @@ from hf_cifar.training.imbalance import rebalancing
 from hf_cifar.training.input_wait import InputClock, advice
 from hf_cifar.training.optimizer import ParameterGroup, parameter_groups
 from hf_cifar.training.progress import ProgressCallback
-from hf_cifar.training.selection import GREATER_IS_BETTER, is_at_least
+from hf_cifar.training.selection import GREATER_IS_BETTER, is_at_least, shown_metric
 from hf_cifar.training.trainer_compat import best_epoch, checkpoint_weights, is_out_of_memory
 from hf_cifar.utils.device import on_device
 from hf_cifar.utils.progress import say
@@ -166,9 +166,10 @@ class Finetune:
         after = self._validate("predicting validation")
         metric = self.options.selection_metric
         if not is_at_least(after[1], before[1], metric):
+            values = [shown_metric(metric, value) for value in (before[1], after[1])]
             say(
-                f"warning: no epoch is as good on validation as the start, so the start is kept: {metric} "
-                f"{before[1]:.4f}, against {after[1]:.4f} after epoch {chosen.epoch:g}; try a lower --learning-rate"
+                f"warning: no epoch is as good on validation as the start, so the start is kept: {values[0]}, "
+                f"against {values[1]} after epoch {chosen.epoch:g}; try a lower --learning-rate"
             )
             put_weights(self.model, self.snapshot.weights)
             after, chosen = before, Chosen(epoch=0.0, step=0, metric=metric, value=before[1])
@@ -292,7 +293,7 @@ class Finetune:
         checkpoint = checkpoint_of(self.folder.checkpoints, best.step)
         end = load_average(checkpoint) if self.options.ema else checkpoint_weights(self.model, checkpoint)
         chosen = Chosen(epoch=best.epoch, step=best.step, metric=metric, value=best.metric)
-        say(f"best epoch: {best.epoch:g}, validation {metric} {best.metric:.4f}")
+        say(f"best epoch: {best.epoch:g}, validation {shown_metric(metric, best.metric)}")
         if self.options.interpolate != "none":
             end = {name: value.to(self.model.device) for name, value in end.items()}
             start = {name: value.to(self.model.device) for name, value in self.snapshot.weights.items()}

@@ -1,7 +1,9 @@
 """The table of the optimizer's parameter groups, printed before training and saved with the run."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from hf_cifar.training.optimizer import ParameterGroup
 from hf_cifar.utils import processes
@@ -30,10 +32,44 @@ def report_groups(path: Path, groups: Sequence[ParameterGroup], first_epochs: Ma
     ]
     if processes.is_main():
         write_csv(path, rows, list(rows[0]))
-    width = max(len(group.name) for group in groups)
-    say(f"{'group':<{width}}  {'parameters':>12}  learning rate  weight decay  trains from epoch")
-    for row in rows:
-        say(
-            f"{row['group']:<{width}}  {row['parameters']:>12,}  {row['learning_rate']:>13.3g}  "
-            f"{row['weight_decay']:>12g}  {row['trains_from_epoch']:>17}"
-        )
+    _say(_merged(rows))
+
+
+def _merged(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return the cells of the table, heading first: neighbours that train alike in a row, as `embedder to head`.
+
+    Of a layer group, what is not decayed, its biases and normalisation layers, is with what is.
+    """
+    parts = [list(part) for _, part in groupby(rows, key=lambda row: row["group"])]
+    alike = [list(some) for _, some in groupby(parts, key=_how)]
+    has_later = any(row["trains_from_epoch"] for row in rows)
+    heading = ["layers", "parameters", "learning rate", "weight decay", *(["from epoch"] if has_later else [])]
+    table = [heading]
+    for some in alike:
+        first, last = some[0][0], some[-1][0]
+        name = first["group"] if len(some) == 1 else f"{first['group']} to {last['group']}"
+        cells = [
+            name,
+            f"{sum(row['parameters'] for part in some for row in part):,}",
+            f"{first['learning_rate']:.3g}",
+            f"{max(row['weight_decay'] for row in some[0]):g}",
+        ]
+        table.append([*cells, *([str(first["trains_from_epoch"] + 1)] if has_later else [])])
+    return table
+
+
+def _how(part: Sequence[Mapping[str, Any]]) -> tuple[float, float, int]:
+    """Return how a layer group trains."""
+    return (
+        part[0]["learning_rate"],
+        max(row["weight_decay"] for row in part),
+        part[0]["trains_from_epoch"],
+    )
+
+
+def _say(table: Sequence[Sequence[str]]) -> None:
+    """Write rows of cells to the log, words to the left and numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for name, *numbers in table:
+        cells = [f"{cell:>{width}}" for cell, width in zip(numbers, widths[1:], strict=True)]
+        say("  ".join([f"{name:<{widths[0]}}", *cells]))

@@ -138,10 +138,9 @@ class Probe:
         self.images_read[part] = features.images_read
         self.feature_seconds += features.seconds
         cached = len(features) - features.images_read
-        say(
-            f"features of {part}: {features.images_read:,} images through the backbone, {cached:,} from the cache, "
-            f"{features.seconds:.1f} s"
-        )
+        ways = [f"{features.images_read:,} images through the backbone in {features.seconds:.1f} s"]
+        ways = [*(ways if features.images_read else []), *([f"{cached:,} images from the cache"] if cached else [])]
+        say(f"features of {part}: {', '.join(ways)}")
         return features
 
     def _by_trainer(self, validation: Features, resume: bool) -> tuple[Chosen, float, float]:

@@ -8,6 +8,7 @@ from hf_cifar.training.trackers.mlflow import MLflow
 from hf_cifar.training.trackers.tensorboard import TensorBoard
 from hf_cifar.training.trackers.tracker import Tracker
 from hf_cifar.training.trackers.trackio import Trackio
+from hf_cifar.training.trackers.wandb import Wandb
 
 DEFAULT_PROJECT = TrainingArguments.__dataclass_fields__["project"].default
 
@@ -24,6 +25,7 @@ def local_trackers(args: TrainingArguments, stage: Path) -> dict[str, Tracker]:
     known: dict[str, Tracker] = {
         "tensorboard": TensorBoard(run / "tensorboard" / stage.name),
         "mlflow": MLflow(run / "mlflow", project, name),
+        "wandb": Wandb(run, project, stage.name, name),
     }
     if args.trackio_space_id is None:
         known["trackio"] = Trackio(run / "trackio", project, name)

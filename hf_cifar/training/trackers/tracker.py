@@ -82,3 +82,8 @@ class TrackerCallback(TrainerCallback):
         """End the curves."""
         if state.is_world_process_zero:
             self.tracker.end()
+
+
+def plain(value: Any) -> Any:
+    """Return a setting as every tracker takes it: a number, a text, or what is neither as text."""
+    return value if isinstance(value, (bool, int, float, str)) else str(value)

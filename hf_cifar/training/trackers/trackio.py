@@ -8,7 +8,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from hf_cifar.training.trackers.tracker import TrackedResults
+from hf_cifar.training.trackers.tracker import TrackedResults, plain
 
 FOLDER = "TRACKIO_DIR"
 
@@ -32,7 +32,7 @@ class Trackio:
         with self._quiet() as trackio:
             if not resumed:
                 self._remove_earlier(trackio)
-            self._init(trackio, config={name: _plain(value) for name, value in settings.items()})
+            self._init(trackio, config={name: plain(value) for name, value in settings.items()})
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Log numbers."""
@@ -81,7 +81,3 @@ class Trackio:
             import trackio
 
             yield trackio
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, (bool, int, float, str)) else str(value)

@@ -25,6 +25,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }
 }
 
+// What is folded is printed too.
+addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details:not([open])")) {
+    folded.open = true;
+    addEventListener("afterprint", () => { folded.open = false; }, { once: true });
+  }
+});
+
 function read(cell) {
   const text = cell.textContent.trim();
   return text === "–" ? "" : text;

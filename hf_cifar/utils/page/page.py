@@ -10,6 +10,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hf_cifar.utils.formatting import middle_left_out
+
 if TYPE_CHECKING:
     from jinja2 import Template
 
@@ -32,6 +34,7 @@ def page_template(path: Path) -> "Template":
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["middle_left_out"] = middle_left_out
     script = page_script()
     environment.globals |= {"script": script, "policy": policy(script)}
     return environment.get_template(path.name)
