@@ -63,7 +63,7 @@ SHORT = {
     "layer_decay": "each layer group has this times the rate of the one above it",
     "solver": "a grid of learning rates, or logistic regression",
     "features": "computed once and kept, or in every epoch",
-    "robustness": "on corrupted images too: 11 corruptions at 5 severities",
+    "robustness": "on corrupted images too: noise, blur, fog, …, at 5 severities",
     "split": "what is measured (default: test, or all where there are no splits)",
     "output": "file of the predictions: .csv, .jsonl, .parquet; -: JSON Lines",
     "coverage": "also a set of labels that holds the right one so often, such as 0.9",
