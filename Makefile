@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test test-oldest check bench docs dist clean
+.PHONY: venv demo test test-oldest check format bench docs dist clean
 
 venv: $(VENV)/.installed
 
@@ -34,6 +34,11 @@ check: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# What `check` complains of, mended where that can be done without thinking.
+format: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 bench: venv
 	$(BIN)/python scripts/benchmark.py

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from support.images import write_images
 
+from hf_cifar import __version__ as version
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -52,6 +54,12 @@ def test_probe_prints_one_json_object_last_and_resumes(base, tmp_path, command_l
     assert command_line.run("--output-dir", tmp_path / "run", "--resume") == 0
     assert json.loads(command_line.out) == summary
     assert "has seed 0, not 3" in refused("--output-dir", tmp_path / "run", "--resume", "--seed", 3)
+
+
+def test_the_package_is_run_as_a_module_too():
+    command = [sys.executable, "-m", "hf_cifar", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, f"hf-cifar {version}\n")
 
 
 def test_help_tells_every_option_and_imports_nothing_heavy():

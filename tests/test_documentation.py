@@ -11,6 +11,7 @@ from hf_cifar import InputError
 from hf_cifar.cli import parse
 from hf_cifar.config.commands import COMMANDS
 from hf_cifar.config.run_config import flags
+from hf_cifar.config.stages import STAGES
 
 CARDS = sorted((ROOT / "model_cards").rglob("*.md"))
 COMMAND_BLOCKS = [block for block in ALL if block.commands]
@@ -75,6 +76,15 @@ def test_every_extra_that_a_page_names_is_there(page):
 def test_the_table_of_stages_is_whole():
     table = re.findall(r"^\| `(\w+)`(?:, `(\w+)`)? \|", PAGES[0].read_text(), re.MULTILINE)
     assert {name for row in table for name in row if name} == set(COMMANDS)
+
+
+def test_the_options_page_names_every_stage():
+    table = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "options.md").read_text(), re.MULTILINE)
+    assert set(table) == set(STAGES)
+
+
+def test_no_output_is_left_to_be_filled_in():
+    assert [block.name for block in ALL if re.fullmatch(r"[A-Z_]+\s*", block.text)] == []
 
 
 def test_the_readme_is_short():

@@ -2,8 +2,8 @@
 
 The corruptions follow CIFAR-10-C and ImageNet-C (Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to
 Common Corruptions and Perturbations", 2019), the parameters do not: CIFAR-10-C is a published set of arrays, made from
-the CIFAR-10 test images. Here any image is corrupted at its own size, with parameters of this package, by 11
-corruptions instead of 15 (no glass or zoom blur, snow, frost or elastic transform; saturate is one of CIFAR-10-C's
+the CIFAR-10 test images. Here any image is corrupted at its own size, with parameters of this package, by fewer
+corruptions than their 15 (no glass or zoom blur, snow, frost or elastic transform; saturate is one of CIFAR-10-C's
 extras). Accuracies on the two are not comparable.
 
 Lengths are fractions of the image's shorter side, so that a severity looks alike at 32 and at 224 pixels. Noise and

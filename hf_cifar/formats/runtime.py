@@ -32,7 +32,7 @@ class OnnxRuntime:
     """
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
-        require("onnxruntime", "onnx")
+        require("onnxruntime", "serve")
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

@@ -54,7 +54,7 @@ def import_network(backend: str) -> Any:
         InputError: torch or transformers is needed, and not installed.
     """
     if backend == TORCH:
-        require_train("--backend torch")
+        require_train("--backend torch", ', or take an exported form, such as backend="onnx"')
         return import_module("hf_cifar.inference.torch_network").TorchNetwork
     module = import_module("hf_cifar.inference.exported_network")
     module.import_processors()

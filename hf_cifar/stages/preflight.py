@@ -28,7 +28,7 @@ def check(request: Request) -> None:
     if config.stage != "predict":
         require_train(f"--stage {config.stage}")
     elif config.prediction.backend == "torch":
-        require_train("--stage predict --backend torch")
+        require_train("--stage predict --backend torch", ", or take an exported form, such as --backend onnx")
     if config.stages or config.stage == "audit":
         refuse_unwritable("--output-dir", config.folder)
         if (config.stage == "audit" or "probe" in config.stages) and config.probe.feature_cache is not None:

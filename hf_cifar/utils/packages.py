@@ -28,18 +28,19 @@ def require(module: str, extra: str) -> None:
         raise InputError(f"{module} is not installed: pip install 'hf_cifar[{extra}]'")
 
 
-def require_train(purpose: str) -> None:
+def require_train(purpose: str, otherwise: str = "") -> None:
     """Refuse what takes torch and transformers where they are missing.
 
     Args:
         purpose: what they are needed for, such as `--stage probe`.
+        otherwise: what does without them, as the end of the line.
 
     Raises:
         InputError: one of them is not installed; names what to install.
     """
     lacking = missing(*TRAIN)
     if lacking:
-        raise InputError(f"{purpose} needs {' and '.join(lacking)}: pip install 'hf_cifar[train]'")
+        raise InputError(f"{purpose} needs {' and '.join(lacking)}: pip install 'hf_cifar[train]'{otherwise}")
 
 
 def _is_there(module: str) -> bool:

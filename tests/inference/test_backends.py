@@ -136,10 +136,11 @@ for arguments in (
         f"hf_cifar.freeze needs torch: {advice}",
         f"hf_cifar.TorchvisionResNetConfig needs torch: {advice}",
         f"Experiment needs torch and transformers: {advice}",
-        f"--backend torch needs torch and transformers: {advice}",
+        f'--backend torch needs torch and transformers: {advice}, or take an exported form, such as backend="onnx"',
         f"error: --stage lpft needs torch and transformers: {advice}",
         f"error: --stage compare needs torch and transformers: {advice}",
-        f"error: --stage predict --backend torch needs torch and transformers: {advice}",
+        f"error: --stage predict --backend torch needs torch and transformers: {advice}, or take an exported form, "
+        "such as --backend onnx",
         f"error: unknown option '--learning-rate': did you mean '--learning-rates'? if it is one of training, {advice}",
         f"error: unknown option '--imagse': did you mean '--images'? if it is one of training, {advice}",
         f"error: pyarrow is not installed: {advice}",

@@ -17,7 +17,7 @@ _FENCE = re.compile(
     r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 _INDENTED = re.compile(r"(?:^ {4}\S.*\n(?: {4,}.*\n)*)", re.MULTILINE)
-_COMMAND = re.compile(r"(?:^|\s)(?:hf-cifar|(?:python )?scripts/run\.py) (?P<rest>.*)")
+_COMMAND = re.compile(r"(?:^|\s)(?:hf-cifar|-m hf_cifar|(?:python )?scripts/run\.py) (?P<rest>.*)")
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ class EvaluationConfig:
     )
     robustness: bool = option(
         False,
-        "measure on corrupted images too: 11 corruptions at 5 severities",
-        usual=Usual("measuring", "on corrupted images too: 11 corruptions at 5 severities"),
+        "measure on corrupted images too: noise, blur, fog, JPEG and others, at 5 severities",
+        usual=Usual("measuring", "on corrupted images too: noise, blur, fog, …, at 5 severities"),
     )
     exclude_leaks: str | None = option(
         None,
