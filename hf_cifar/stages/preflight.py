@@ -12,6 +12,7 @@ from hf_cifar.utils.packages import require, require_train
 
 TORCHVISION_SERVER = "https://download.pytorch.org"
 LOCAL_DATASET = "give a local folder (--dataset DIR), or try --recipe demo"
+LOCAL_BOTH = "give a local folder (--dataset DIR) and local weights (--weights FILE), or try --recipe demo"
 LOCAL_MODEL = "give weights that are on this machine (--weights FILE), or the bundled --model resnet18-mini"
 
 
@@ -49,7 +50,8 @@ def check(request: Request) -> None:
             if not hub_cached(kind, name, revision):
                 full = name if revision is None else f"{name}@{revision}"
                 replaced = config.stages or config.stage == "audit" or kind == "dataset"
-                local = LOCAL_DATASET if kind == "dataset" else LOCAL_MODEL
+                of_dataset = LOCAL_BOTH if _torchvision_is_missing(request) else LOCAL_DATASET
+                local = of_dataset if kind == "dataset" else LOCAL_MODEL
                 ways = local if replaced else "use a saved folder (--checkpoint DIR)"
                 # What was meant may be a path that is not there.
                 given = (config.data.dataset, config.checkpoint, config.finetune.from_, config.model.model)
@@ -74,11 +76,17 @@ def _check_feature_cache(place: str) -> None:
 
 
 def _check_torchvision(request: Request) -> None:
+    if _torchvision_is_missing(request) and not reachable(TORCHVISION_SERVER):
+        assert request.model is not None and request.weights is not None
+        raise InputError(
+            f"cannot reach {TORCHVISION_SERVER}, and the {request.weights.name} weights of {request.model.name} are "
+            f"not cached: {LOCAL_MODEL}, which is much weaker"
+        )
+
+
+def _torchvision_is_missing(request: Request) -> bool:
+    """Return whether torchvision's own weights are asked for, and are to be downloaded first."""
     model, weights = request.model, request.weights
     if model is None or weights is None or model.kind != "torchvision" or weights.kind != "torchvision":
-        return
-    if not torchvision_weights_cached(model.name) and not reachable(TORCHVISION_SERVER):
-        raise InputError(
-            f"cannot reach {TORCHVISION_SERVER}, and the {weights.name} weights of {model.name} are not cached: "
-            f"{LOCAL_MODEL}, which is much weaker"
-        )
+        return False
+    return not torchvision_weights_cached(model.name)

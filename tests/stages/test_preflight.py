@@ -11,6 +11,7 @@ from hf_cifar.stages import preflight
 from hf_cifar.utils import network as connection
 
 DATASET_WAYS = ("--dataset DIR", "--recipe demo")
+BOTH_WAYS = (*DATASET_WAYS, "--weights FILE")
 MODEL_WAYS = ("--weights FILE", "--model resnet18-mini")
 
 
@@ -43,6 +44,7 @@ def test_cached_dataset_and_weights_are_used_offline(no_network):
     ("values", "what", "ways"),
     [
         ({"dataset": "user/flowers", "weights": "none"}, "dataset user/flowers is not cached", DATASET_WAYS),
+        ({"dataset": "user/flowers"}, "dataset user/flowers is not cached", BOTH_WAYS),
         ({"dataset": "digits", "model": "user/net"}, "model user/net is not cached", MODEL_WAYS),
         ({"dataset": "digits", "weights": "user/net"}, "model user/net is not cached", MODEL_WAYS),
         ({"dataset": "digits", "weights": "user/net@v2"}, "model user/net@v2 is not cached", MODEL_WAYS),
@@ -62,7 +64,8 @@ def test_cached_dataset_and_weights_are_used_offline(no_network):
 def test_what_is_out_of_reach_is_named_with_the_ways_out(no_network, values, what, ways):
     with pytest.raises(InputError, match=what) as caught:
         preflight.check(config(**values))
-    assert [way for way in (*DATASET_WAYS, *MODEL_WAYS) if way in str(caught.value)] == list(ways), "what is missing"
+    known = {*DATASET_WAYS, *MODEL_WAYS}
+    assert {way for way in known if way in str(caught.value)} == set(ways), "for what is missing, and nothing else"
 
 
 @pytest.mark.parametrize("revision", ["v2", "refs/pr/1", "c" * 40])
