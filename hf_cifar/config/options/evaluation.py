@@ -20,7 +20,7 @@ class EvaluationConfig:
         choices=SPLITS,
         stages=("evaluate",),
     )
-    robustness: bool = option(False, "measure on corrupted images too: noise, blur, fog, JPEG and others, at 5 severities")
+    robustness: bool = option(False, "measure on corrupted images too: noise, blur, fog and others, at 5 severities")
     exclude_leaks: str | None = option(
         None,
         "measure a second accuracy without the images that have a twin, exact or near, among the images that the model "
