@@ -15,6 +15,8 @@ LINE_PART = 0.1  # of the time that a step has taken: the longer, the rarer are 
 DRAW_SECONDS = {"terminal": 0.1, "notebook": 0.5}
 NESTED_SECONDS = 0.5  # a bar beside another is drawn after, or short ones would flicker
 WIDE = 100  # columns
+# Of a cell of JupyterLab beside its side bar, 1280 pixels in all: what goes beyond is cut, and rich cannot know.
+NOTEBOOK_COLUMNS, NOTEBOOK_BAR = 84, 14
 
 
 class Display(Protocol):
@@ -43,7 +45,7 @@ def display_for(stream: TextIO) -> Display:
     if notebook or stream.isatty():
         from rich.console import Console
 
-        console = Console(file=None if notebook else stream)
+        console = Console(file=None if notebook else stream, width=NOTEBOOK_COLUMNS if notebook else None)
         if notebook or (console.is_terminal and not console.is_dumb_terminal):
             return Drawn(console, "notebook" if notebook else "terminal")
     return Lines(stream)
@@ -99,7 +101,7 @@ class Drawn:
 
     def __init__(self, console: Any, place: str) -> None:
         self.console, self.place = console, place
-        self.progress = _progress(console)
+        self.progress = _progress(console, None if place == "terminal" else NOTEBOOK_BAR)
         self.tasks: dict[int, TaskID] = {}
         self.begun: dict[int, float] = {}
         self.drawn = 0.0
@@ -169,17 +171,22 @@ class Drawn:
         }
 
 
-def _progress(console: Any) -> "Progress":
-    """Return rich's bars, with our words beside them."""
+def _progress(console: Any, bar_width: int | None) -> "Progress":
+    """Return rich's bars, with our words beside them.
+
+    Args:
+        console: that draws.
+        bar_width: in columns; default: what the words leave of the console.
+    """
     from rich.progress import BarColumn, Progress, TextColumn
 
     return Progress(
         TextColumn("{task.fields[heading]}", style="bold", markup=False),
-        BarColumn(bar_width=None),
+        BarColumn(bar_width=bar_width),
         *(TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in ("done", "speed", "left", "note")),
         console=console,
         auto_refresh=False,
         transient=True,
-        expand=True,
+        expand=bar_width is None,
         redirect_stdout=False,
     )

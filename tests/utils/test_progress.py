@@ -166,3 +166,14 @@ def test_lines_go_to_standard_error_once(capsys, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     say("hello")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_line_in_a_notebook_is_not_wider_than_a_cell(seconds):
+    console = pytest.importorskip("rich.console").Console
+    shown = displays._progress(console(file=io.StringIO(), width=115), displays.NOTEBOOK_BAR)
+    words = {"done": " 39%", "speed": "1,250 images/s", "left": "0:12 left", "note": "validation 93.21%"}
+    shown.add_task("", total=10, heading="fine-tuning, epoch 3/10", **words)
+    out = io.StringIO()
+    console(file=out, width=115).print(shown.get_renderable())
+    line = out.getvalue().rstrip()
+    assert "validation 93.21%" in line and len(line) <= 90
