@@ -145,12 +145,14 @@ class Drawn:
 
     def write(self, line: str, file: TextIO) -> None:
         """Write a line, above the bars where the file is the same terminal."""
-        if self.cell is not None or not file.isatty():
+        # The stream itself: while bars are drawn, rich stands in for standard error, would wrap long lines, and before
+        # rich 15 says that it is no terminal.
+        stream = getattr(file, "rich_proxied_file", file)
+        if self.cell is not None or not stream.isatty():
             print(line, file=file, flush=True)
             return
         self.progress.stop()
-        # The stream itself: while bars are drawn, rich stands in for standard error, and would wrap long lines.
-        print(line, file=getattr(file, "rich_proxied_file", file), flush=True)
+        print(line, file=stream, flush=True)
         self.progress.start()
 
     def _draw(self) -> None:
