@@ -12,10 +12,12 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from hf_cifar.config.locate import BUNDLED
 from hf_cifar.config.options.prediction import BACKENDS
 from hf_cifar.errors import InputError
+from hf_cifar.formats.runtime import OnnxRuntime
 from hf_cifar.formats.variants import FILES
 from hf_cifar.inference.predictor import Predictor
 from hf_cifar.run.resolve import request_for
 from hf_cifar.stages.predict import run_prediction
+from hf_cifar.utils import packages
 
 # What a score may differ by where Pillow makes the pixels.
 STATED = 7e-4
@@ -145,6 +147,12 @@ for arguments in (
         f"error: unknown option '--imagse': did you mean '--images'? if it is one of training, {advice}",
         f"error: pyarrow is not installed: {advice}",
     ]
+
+
+def test_a_missing_runtime_is_installed_without_torch(monkeypatch, tmp_path):
+    monkeypatch.setattr(packages, "missing", lambda *modules: list(modules))
+    with pytest.raises(InputError, match=r"^onnxruntime is not installed: pip install 'hf_cifar\[serve\]'$"):
+        OnnxRuntime(tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("backend", [name for name in BACKENDS if name not in ("torch", "onnx")])
