@@ -63,9 +63,9 @@ class Comparison:
         samples: tuple[list[float], list[float]] = ([], [])
         outcomes: tuple[list[Any], list[Any]] = ([], [])
         for number in range(rounds + 1):
-            for side, run in enumerate((self.ours, self.theirs)):
+            for side, (run, allocate) in enumerate(((self.ours, keep_freed_memory), (self.theirs, give_back_as_usual))):
                 gc.collect()
-                _ = keep_freed_memory() if side == 0 else has_glibc() and set_thresholds(*GLIBC_HIGHEST)
+                allocate()
                 start = time.perf_counter()
                 outcome = run()
                 seconds = time.perf_counter() - start
@@ -79,6 +79,12 @@ class Comparison:
         except DifferentResultsError as error:
             agrees, compared = False, str(error)
         return Row(self.figure, self.name, self.baseline, self.kind, self.unit, *samples, self.goal, agrees, compared)
+
+
+def give_back_as_usual() -> None:
+    """Let the allocator return freed memory to the system again."""
+    if has_glibc():
+        set_thresholds(*GLIBC_HIGHEST)
 
 
 def require(holds: bool, words: str) -> str:
