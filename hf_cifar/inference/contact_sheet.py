@@ -15,7 +15,7 @@ from hf_cifar.inference.answer_files import WriteRow, readable
 from hf_cifar.inference.image_reading import read_image
 from hf_cifar.inference.screen import labelled, shown_ood, shown_set
 from hf_cifar.run.ood_scores import OodAnswer
-from hf_cifar.utils.formatting import middle_left_out
+from hf_cifar.utils.formatting import counted, middle_left_out
 from hf_cifar.utils.page.page import page_template
 
 SIDE = 192  # pixels of a picture on the page; smaller ones are not enlarged but by the browser
@@ -79,7 +79,7 @@ def _summary(counts: Counter[str]) -> str:
     total = counts.total()
     named = [f"{label} {count:,}" for label, count in counts.most_common(COUNTED)]
     named += [f"{len(counts) - COUNTED:,} more labels"] if len(counts) > COUNTED else []
-    return f"{total:,} image{'' if total == 1 else 's'}: {', '.join(named)}" if total else "No images."
+    return f"{counted(total, 'image')}: {', '.join(named)}" if total else "No images."
 
 
 def _thumbnail(image: str) -> tuple[str, bool]:
