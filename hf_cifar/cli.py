@@ -21,7 +21,6 @@ from hf_cifar.errors import HubError, InputError, Interrupted, TrainingError
 from hf_cifar.run.request import Request
 from hf_cifar.run.resolve import resolve
 from hf_cifar.utils import interruption
-from hf_cifar.utils.allocator import keep_freed_memory
 from hf_cifar.utils.garbage import lasting
 from hf_cifar.utils.packages import TRAIN, installed
 from hf_cifar.utils.processes import is_main, rank
@@ -125,6 +124,7 @@ def _run(arguments: list[str]) -> int:
         check(request)
         with lasting():
             from hf_cifar.experiment import import_stage, run_stage
+            from hf_cifar.utils.allocator import keep_freed_memory
 
             import_stage(request)
         keep_freed_memory()

@@ -110,10 +110,8 @@ def without_corrupt(images: LabeledImages) -> tuple[LabeledImages, int]:
     """Return the images that can be read, found by reading every one, and the number of the others, which are named."""
     corrupt = list(images.corrupt())
     if corrupt:
-        names = images.select(np.array(corrupt[:NAMED])).files()
-        more = [f"{len(corrupt) - NAMED:,} more"] if len(corrupt) > NAMED else []
-        words = f"{counted(len(corrupt), 'unreadable image')} of {images.name} left out"
-        say(f"warning: {words}: {listed([*names, *more])}")
+        names = listed(images.select(np.array(corrupt)).files(), NAMED)
+        say(f"warning: {counted(len(corrupt), 'unreadable image')} of {images.name} left out: {names}")
     return images.select(np.delete(np.arange(len(images)), corrupt)), len(corrupt)
 
 

@@ -203,8 +203,7 @@ def _hidden_classes(split: SplitMetrics) -> str | None:
 def _named(classes: dict[str, int]) -> str:
     """Return classes with their numbers of images, the largest first: `frog (7 images), cat (1 image) and 2 more`."""
     ordered = sorted(classes.items(), key=lambda item: -item[1])
-    names = [f"{name} ({counted(count, 'image')})" for name, count in ordered[:NAMED]]
-    return listed([*names, *([f"{len(ordered) - NAMED:,} more"] if len(ordered) > NAMED else [])])
+    return listed([f"{name} ({counted(count, 'image')})" for name, count in ordered], NAMED)
 
 
 def _copies(metrics: StageMetrics) -> str | None:

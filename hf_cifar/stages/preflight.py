@@ -50,7 +50,7 @@ def check(request: Request) -> None:
             if not hub_cached(kind, name, revision):
                 full = name if revision is None else f"{name}@{revision}"
                 replaced = config.stages or config.stage == "audit" or kind == "dataset"
-                of_dataset = LOCAL_BOTH if _torchvision_is_missing(request) else LOCAL_DATASET
+                of_dataset = LOCAL_BOTH if _uncached_weights(request) else LOCAL_DATASET
                 local = of_dataset if kind == "dataset" else LOCAL_MODEL
                 ways = local if replaced else "use a saved folder (--checkpoint DIR)"
                 # What was meant may be a path that is not there.
@@ -76,17 +76,16 @@ def _check_feature_cache(place: str) -> None:
 
 
 def _check_torchvision(request: Request) -> None:
-    if _torchvision_is_missing(request) and not reachable(TORCHVISION_SERVER):
-        assert request.model is not None and request.weights is not None
+    weights = _uncached_weights(request)
+    if weights and not reachable(TORCHVISION_SERVER):
         raise InputError(
-            f"cannot reach {TORCHVISION_SERVER}, and the {request.weights.name} weights of {request.model.name} are "
-            f"not cached: {LOCAL_MODEL}, which is much weaker"
+            f"cannot reach {TORCHVISION_SERVER}, and {weights} are not cached: {LOCAL_MODEL}, which is much weaker"
         )
 
 
-def _torchvision_is_missing(request: Request) -> bool:
-    """Return whether torchvision's own weights are asked for, and are to be downloaded first."""
+def _uncached_weights(request: Request) -> str | None:
+    """Return torchvision's own weights in words, where they are asked for and have to be downloaded first."""
     model, weights = request.model, request.weights
     if model is None or weights is None or model.kind != "torchvision" or weights.kind != "torchvision":
-        return False
-    return not torchvision_weights_cached(model.name)
+        return None
+    return None if torchvision_weights_cached(model.name) else f"the {weights.name} weights of {model.name}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hf_cifar.utils.formatting import listed
 from hf_cifar.utils.processes import usable_cores
 from hf_cifar.utils.progress import say
 
@@ -87,5 +88,5 @@ def advice(fraction: float, *, cached: bool, workers: int) -> str | None:
     later = "" if cached and workers >= cores else "; cache and workers may be changed with --resume"
     return (
         f"warning: {fraction:.0%} of the training time was spent waiting for images: to be faster, try "
-        f"{', '.join(ways[:-1])} or {ways[-1]}{later}"
+        f"{listed(ways, last='or')}{later}"
     )

@@ -92,9 +92,17 @@ def middle_left_out(text: str, longest: int = 72) -> str:
     return text if len(text) <= longest else f"{text[: longest - end - 1]}…{text[-end:]}"
 
 
-def listed(items: Sequence[str]) -> str:
-    """Return `a`, `a and b`, `a, b and c`."""
-    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else list(items))
+def listed(items: Sequence[str], most: int | None = None, last: str = "and") -> str:
+    """Return `a`, `a and b`, `a, b and c`, or where there are more than `most` of them `a, b and 7 more`.
+
+    Args:
+        items: what is listed.
+        most: how many are named; default: all.
+        last: the word before the last one.
+    """
+    if most is not None and len(items) > most:
+        items = [*items[:most], f"{len(items) - most:,} more"]
+    return f" {last} ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else list(items))
 
 
 def data_uri(image: Path) -> str:

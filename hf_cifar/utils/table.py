@@ -37,6 +37,12 @@ class Table:
         lines = [self._padded(row, widths) if padded else row for row in cells]
         return "\n".join("| " + " | ".join(row) + " |" for row in (lines[0], rule, *lines[1:]))
 
+    def text(self) -> str:
+        """Return the table as plain text, columns two spaces apart."""
+        cells = (self.columns, *self.rows)
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join("  ".join(self._padded(row, widths)) for row in cells)
+
     def html(self) -> str:
         """Return the table in HTML, with the title as its caption."""
         rows = [self._html_row("th", self.columns), *(self._html_row("td", row) for row in self.rows)]

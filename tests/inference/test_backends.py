@@ -81,11 +81,11 @@ def test_onnx_answers_as_torch_does(exported, photos, tmp_path):
 
 def test_onnx_answers_without_torch_and_transformers(trained, photos, tmp_path):
     """All image modes: palette, CMYK, 16 bits, alpha, EXIF orientations, several frames, extreme proportions."""
-    output = tmp_path / "answers.jsonl"
+    output, page = tmp_path / "answers.jsonl", tmp_path / "sheet.html"
     code = f"""
 from hf_cifar.cli import main
 arguments = ["--stage", "predict", "--backend", "onnx", "--checkpoint", {str(trained)!r}, "--images", {str(photos)!r}]
-assert main([*arguments, "--output", {str(output)!r}, "--top-k", "999"]) == 0
+assert main([*arguments, "--output", {str(output)!r}, "--top-k", "999", "--html", {str(page)!r}]) == 0
 from hf_cifar import Predictor
 from PIL import Image
 predictor = Predictor({str(trained)!r}, backend="onnx")
@@ -97,6 +97,7 @@ assert not heavy, heavy
     done = run_without_torch(code)
     assert done.returncode == 0, done.stderr
     files = sorted(photos.iterdir())
+    assert page.read_text().count("<li>") == len(files)
     found = {row["image"]: row["predictions"] for row in map(json.loads, output.read_text().splitlines())}
     assert list(found) == [str(file) for file in files]
     expected = scores(Predictor(trained).predict(files, top_k=999))

@@ -7,7 +7,7 @@ from hf_cifar.evaluation.comparison.mcnemar import SIGNIFICANCE_LEVEL
 from hf_cifar.evaluation.comparison.rows import Measurement, PairRow, RunRow, SeedPairRow
 from hf_cifar.evaluation.intervals import CONFIDENCE_LEVEL
 from hf_cifar.run.stage_metrics import Robustness
-from hf_cifar.utils.formatting import listed, percent, probability, signed_interval
+from hf_cifar.utils.formatting import counted, listed, percent, probability, signed_interval
 
 if TYPE_CHECKING:
     from hf_cifar.evaluation.comparison.comparison import Comparison
@@ -104,7 +104,7 @@ def notes(rows: Sequence[RunRow], measurement: Measurement, robustness: Mapping[
 
 
 def _describe_measurement(measurement: Measurement) -> str:
-    threads = f" ({measurement.threads} thread{'s' if measurement.threads > 1 else ''})" if measurement.threads else ""
+    threads = f" ({counted(measurement.threads, 'thread')})" if measurement.threads else ""
     return (
         f"Throughput and latency were measured on {measurement.device}{threads} with torch {measurement.torch}: "
         f"forward passes in float32, models in turn, medians of {measurement.rounds} rounds. GFLOPs count "

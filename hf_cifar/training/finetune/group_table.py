@@ -9,6 +9,7 @@ from hf_cifar.training.optimizer import ParameterGroup
 from hf_cifar.utils import processes
 from hf_cifar.utils.files import write_csv
 from hf_cifar.utils.progress import say
+from hf_cifar.utils.table import Table
 
 
 def report_groups(path: Path, groups: Sequence[ParameterGroup], first_epochs: Mapping[str, int]) -> None:
@@ -32,19 +33,19 @@ def report_groups(path: Path, groups: Sequence[ParameterGroup], first_epochs: Ma
     ]
     if processes.is_main():
         write_csv(path, rows, list(rows[0]))
-    _say(_merged(rows))
+    say(_merged(rows).text())
 
 
-def _merged(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Return the cells of the table, heading first: neighbours that train alike in a row, as `embedder to head`.
+def _merged(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the table as it is printed: neighbours that train alike in a row, as `embedder to head`.
 
     Of a layer group, what is not decayed, its biases and normalisation layers, is with what is.
     """
     parts = [list(part) for _, part in groupby(rows, key=lambda row: row["group"])]
     alike = [list(some) for _, some in groupby(parts, key=_how)]
     has_later = any(row["trains_from_epoch"] for row in rows)
-    heading = ["layers", "parameters", "learning rate", "weight decay", *(["from epoch"] if has_later else [])]
-    table = [heading]
+    columns = ["layers", "parameters", "learning rate", "weight decay", *(["from epoch"] if has_later else [])]
+    table = []
     for some in alike:
         first, last = some[0][0], some[-1][0]
         name = first["group"] if len(some) == 1 else f"{first['group']} to {last['group']}"
@@ -55,7 +56,7 @@ def _merged(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
             f"{max(row['weight_decay'] for row in some[0]):g}",
         ]
         table.append([*cells, *([str(first["trains_from_epoch"] + 1)] if has_later else [])])
-    return table
+    return Table(columns, table)
 
 
 def _how(part: Sequence[Mapping[str, Any]]) -> tuple[float, float, int]:
@@ -65,11 +66,3 @@ def _how(part: Sequence[Mapping[str, Any]]) -> tuple[float, float, int]:
         max(row["weight_decay"] for row in part),
         part[0]["trains_from_epoch"],
     )
-
-
-def _say(table: Sequence[Sequence[str]]) -> None:
-    """Write rows of cells to the log, words to the left and numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for name, *numbers in table:
-        cells = [f"{cell:>{width}}" for cell, width in zip(numbers, widths[1:], strict=True)]
-        say("  ".join([f"{name:<{widths[0]}}", *cells]))

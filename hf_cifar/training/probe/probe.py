@@ -138,8 +138,11 @@ class Probe:
         self.images_read[part] = features.images_read
         self.feature_seconds += features.seconds
         cached = len(features) - features.images_read
-        ways = [f"{features.images_read:,} images through the backbone in {features.seconds:.1f} s"]
-        ways = [*(ways if features.images_read else []), *([f"{cached:,} images from the cache"] if cached else [])]
+        ways = []
+        if features.images_read:
+            ways.append(f"{features.images_read:,} images through the backbone in {features.seconds:.1f} s")
+        if cached:
+            ways.append(f"{cached:,} images from the cache")
         say(f"features of {part}: {', '.join(ways)}")
         return features
 
